@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch.nn import functional
 
+from ..errors import InputError
+
 
 Picture = np.ndarray | torch.Tensor
 
@@ -57,11 +59,11 @@ def ssim(restored: Picture, clean: Picture, peak: float = 255.0) -> float:
         peak: the dynamic range L of the formula.
 
     Raises:
-        ValueError: when the pictures differ in shape or are smaller than the window.
+        ValueError: when the pictures differ in shape; InputError when they are smaller than the window.
     """
     a, b = _pair(restored, clean)
     if min(a.shape[:2]) < WINDOW:
-        raise ValueError(f"SSIM needs pictures of at least {WINDOW}x{WINDOW} pixels, this one is {_size(a)}")
+        raise InputError(f"SSIM needs pictures of at least {WINDOW}x{WINDOW} pixels, this one is {_size(a)}")
     planes = (_planes(a), _planes(b))
     return _ssim_map(*planes, peak=peak, blur=_blur_valid).mean().item()
 
