@@ -30,7 +30,9 @@ def read_kernels(path: str | Path) -> list[np.ndarray]:
         raise InputError(f"{path} is no MATLAB file with a cell array 'kernels': {error}") from error
     for number, kernel in enumerate(kernels, start=1):
         if kernel.ndim != 2 or not np.isfinite(kernel).all() or kernel.min() < 0 or kernel.sum() <= 0:
-            raise InputError(f"Kernel {number} of {path} is no blur kernel: two sides, none negative, sum above 0 expected.")
+            raise InputError(
+                f"Kernel {number} of {path} is no blur kernel: two sides, none negative, sum above 0 expected."
+            )
     if not kernels:
         raise InputError(f"{path} holds no kernels.")
     return [kernel / kernel.sum() for kernel in kernels]

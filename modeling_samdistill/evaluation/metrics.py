@@ -14,7 +14,6 @@ from torch.nn import functional
 
 from ..errors import InputError
 
-
 Picture = np.ndarray | torch.Tensor
 
 WINDOW = 11

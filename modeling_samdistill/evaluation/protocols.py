@@ -15,7 +15,6 @@ import numpy as np
 from ..errors import InputError, nearest
 from .metrics import luma, psnr, ssim, ssim3d, to_8bit
 
-
 # Seed of the noise of every picture, as DnCNN's, KAIR's and Restormer's test scripts have it.
 NOISE_SEED = 0
 DEBLUR_NOISE_SIGMA = 2.55
@@ -86,14 +85,18 @@ class Protocol:
         """
         if paired:
             if self.blurs:
-                raise InputError(f"Protocol '{self.name}' blurs clean pictures itself, and this set has its own inputs (lq).")
+                raise InputError(
+                    f"Protocol '{self.name}' blurs clean pictures itself, and this set has its own inputs (lq)."
+                )
             if sigma is not None or kernels is not None:
                 raise InputError("This set has its own degraded pictures (lq), so it takes neither sigma nor kernels.")
         elif self.blurs:
             if not kernels:
                 raise InputError(f"Protocol '{self.name}' needs its blur kernels: give --kernels Levin09.mat.")
             if sigma is not None:
-                raise InputError(f"Protocol '{self.name}' fixes its noise at {DEBLUR_NOISE_SIGMA}, so it takes no sigma.")
+                raise InputError(
+                    f"Protocol '{self.name}' fixes its noise at {DEBLUR_NOISE_SIGMA}, so it takes no sigma."
+                )
         else:
             if kernels is not None:
                 raise InputError(f"Protocol '{self.name}' takes no blur kernels; 'deblur-heldout' does.")
@@ -102,7 +105,9 @@ class Protocol:
                     "This set has only clean pictures: give --sigma to add noise, or a folder with 'lq' and 'gt' in it."
                 )
             if sigma <= 0:
-                raise InputError(f"Sigma is the noise's standard deviation in 8-bit values and above 0, not {sigma:g}.")
+                raise InputError(
+                    f"Sigma is the noise's standard deviation in 8-bit values and above 0, not {sigma:g}."
+                )
 
 
 def protocol_named(name: str) -> Protocol:
@@ -112,7 +117,9 @@ def protocol_named(name: str) -> Protocol:
         InputError: when there is none.
     """
     if name not in PROTOCOLS:
-        raise InputError(f"There is no protocol {name!r}{nearest(name, PROTOCOLS) or '.'} Known: {', '.join(PROTOCOLS)}.")
+        raise InputError(
+            f"There is no protocol {name!r}{nearest(name, PROTOCOLS) or '.'} Known: {', '.join(PROTOCOLS)}."
+        )
     return PROTOCOLS[name]
 
 

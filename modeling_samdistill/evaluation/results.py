@@ -20,7 +20,6 @@ from pathlib import Path
 from ..errors import InputError
 from .run import Evaluation
 
-
 RECORDED_PACKAGES = ("samdistill", "torch", "transformers", "numpy", "scipy", "pillow")
 
 

@@ -85,7 +85,9 @@ def evaluate_model(
     was_training = model.training
     model.eval()
     try:
-        bar = tqdm(chosen, total=len(chosen), desc=f"{chosen.name} {protocol.name}", unit="picture", disable=not progress)
+        bar = tqdm(
+            chosen, total=len(chosen), desc=f"{chosen.name} {protocol.name}", unit="picture", disable=not progress
+        )
         measured = tuple(
             _measure_picture(model, picture, index, protocol, sigma, kernels) for index, picture in enumerate(bar)
         )
@@ -133,7 +135,9 @@ def _restore(model: PreTrainedModel, degraded: np.ndarray, name: str) -> np.ndar
         pixel_values = planes[None].to(device=model.device, dtype=model.dtype)
         restored = model(pixel_values=pixel_values).reconstruction[0].double().cpu()
     if restored.shape[-2:] != planes.shape[-2:]:
-        raise InputError(f"The model gives {tuple(restored.shape)} for {name} of {tuple(planes.shape)}: one size expected.")
+        raise InputError(
+            f"The model gives {tuple(restored.shape)} for {name} of {tuple(planes.shape)}: one size expected."
+        )
     if not torch.isfinite(restored).all():
         raise InputError(f"The model's output for {name} is not finite (NaN or infinity): its weights are broken.")
     return restored.mean(dim=0).numpy() if gray else np.moveaxis(restored.numpy(), 0, 2)

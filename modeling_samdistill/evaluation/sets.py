@@ -13,7 +13,6 @@ from PIL import Image, ImageOps
 
 from ..errors import InputError
 
-
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff", ".webp", ".ppm", ".pgm")
 
 
@@ -103,13 +102,18 @@ def _open_pairs(folder: Path, split: str, channels: int) -> EvaluationSet:
     clean = {file.stem: file for file in _pictures_in(folder / "gt")}
     for stem in sorted(degraded.keys() ^ clean.keys()):
         lone, other = (degraded, "gt") if stem in degraded else (clean, "lq")
-        raise InputError(f"{lone[stem]} has no partner of the name {stem} in {folder / other}: add it or leave both out.")
+        raise InputError(
+            f"{lone[stem]} has no partner of the name {stem} in {folder / other}: add it or leave both out."
+        )
     stems = [file.stem for file in _pictures_in(folder / "gt")]
 
     def read(index: int) -> EvaluationPicture:
         gt, lq = clean[stems[index]], degraded[stems[index]]
         return _pair(
-            gt.name, _decode(lq.read_bytes(), str(lq), channels), _decode(gt.read_bytes(), str(gt), channels), str(folder)
+            gt.name,
+            _decode(lq.read_bytes(), str(lq), channels),
+            _decode(gt.read_bytes(), str(gt), channels),
+            str(folder),
         )
 
     return EvaluationSet(folder.resolve().name, split, True, len(stems), read)
@@ -169,7 +173,9 @@ def _table_set(table: Any, name: str, split: str, channels: int) -> EvaluationSe
 
 
 def _pictures_in(folder: Path) -> list[Path]:
-    files = sorted(file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith("."))
+    files = sorted(
+        file for file in folder.iterdir() if file.suffix.lower() in SUFFIXES and not file.name.startswith(".")
+    )
     if not files:
         raise InputError(f"There is no picture in {folder}: expected files ending in {', '.join(SUFFIXES)}.")
     first_of: dict[str, Path] = {}
