@@ -57,7 +57,9 @@ def open_pictures(name: str, split: str = "train") -> PictureSource:
             return TablePictures(name, split)
         return FolderPictures(folder)
     if folder.exists() or name.startswith((".", "/", "~")) or name.count("/") > 1:
-        raise InputError(f"{name} is not a folder; --dataset takes a folder of pictures, a parquet folder or a Hub id.")
+        raise InputError(
+            f"{name} is not a folder; --dataset takes a folder of pictures, a parquet folder or a Hub id."
+        )
     return TablePictures(name, split)
 
 
@@ -94,32 +96,13 @@ class TablePictures:
     """A dataset with the columns `image`, or `lq` and `gt`, and optionally `segments`."""
 
     def __init__(self, name: str, split: str):
-        from datasets import Image as ImageFeature
-        from datasets import load_dataset
-
-        try:
-            if Path(name).is_dir():
-                files = sorted(str(path) for path in Path(name).rglob("*.parquet"))
-                table: Any = load_dataset("parquet", data_files={split: files}, split=split)
-            else:
-                table = load_dataset(name, split=split)
-        except Exception as error:
-            raise InputError(
-                f"The dataset {name!r} cannot be opened: {type(error).__name__}: {error}. "
-                "Give a folder of pictures, a parquet folder, or the id of a dataset on the Hub."
-            ) from error
-        self._clean_column = "gt" if "gt" in table.column_names else "image"
-        if self._clean_column not in table.column_names or ("gt" in table.column_names) != (
-            "lq" in table.column_names
-        ):
-            raise InputError(
-                f"The dataset {name!r} has the columns {table.column_names}; expected `image`, or `lq` and `gt`."
-            )
-        for column in (self._clean_column, "lq", "segments"):
-            if column in table.column_names and isinstance(table.features[column], ImageFeature):
-                table = table.cast_column(column, ImageFeature(decode=False))
+        table = load_table(name, split)
+        columns = table.column_names
+        self._clean_column = "gt" if "gt" in columns else "image"
+        if self._clean_column not in columns or ("gt" in columns) != ("lq" in columns):
+            raise InputError(f"The dataset {name!r} has the columns {columns}; expected `image`, or `lq` and `gt`.")
         self._table = table
-        self.names = [str(row) for row in range(len(table))]
+        self.names = table["name"] if "name" in columns else [str(row) for row in range(len(table))]
 
     def __len__(self) -> int:
         return len(self._table)
@@ -132,6 +115,32 @@ class TablePictures:
             _check_pair(f"row {index}", clean, degraded)
         segments = row.get("segments")
         return Sample(self.names[index], clean, degraded, _bytes(segments) if segments is not None else None)
+
+
+def load_table(name: str, split: str) -> Any:
+    """A `datasets.Dataset` from a parquet folder or the Hub, its image cells left encoded.
+
+    Raises:
+        InputError: when it cannot be opened.
+    """
+    from datasets import Image as ImageFeature
+    from datasets import load_dataset
+
+    try:
+        if Path(name).is_dir():
+            files = sorted(str(path) for path in Path(name).rglob("*.parquet"))
+            table: Any = load_dataset("parquet", data_files={split: files}, split=split)
+        else:
+            table = load_dataset(name, split=split)
+    except Exception as error:
+        raise InputError(
+            f"The dataset {name!r} cannot be opened: {type(error).__name__}: {error}. "
+            "Give a folder of pictures, a parquet folder, or the id of a dataset on the Hub."
+        ) from error
+    for column, feature in table.features.items():
+        if isinstance(feature, ImageFeature):
+            table = table.cast_column(column, ImageFeature(decode=False))
+    return table
 
 
 def decode(picture: Any, name: str = "") -> np.ndarray:

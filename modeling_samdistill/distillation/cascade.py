@@ -217,9 +217,7 @@ class DistillationTask(nn.Module):
             raise ValueError("This task trains a student alone and has no refiner.")
         return self.refiner
 
-    def _masks(
-        self, restored: torch.Tensor, clean: torch.Tensor, labels: torch.Tensor | None
-    ) -> SemanticMasks | None:
+    def _masks(self, restored: torch.Tensor, clean: torch.Tensor, labels: torch.Tensor | None) -> SemanticMasks | None:
         assert self.arguments is not None
         if self.arguments.fuse == "none":
             return None

@@ -1,7 +1,7 @@
 """PSNR, SSIM and luma exactly as MATLAB computes them, so that values can be compared with published ones.
 
 Pictures are `(H, W)` or `(H, W, C)`, RGB, values in [0, peak] (peak 255 unless told), as arrays or tensors of any
-type; everything is computed in float64. `tests/reference/` holds the values that GNU Octave gives for the same formulas.
+type; everything is computed in float64. `tests/reference/` holds what GNU Octave gives for the same formulas.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ def ssim(restored: Picture, clean: Picture, peak: float = 255.0) -> float:
 def ssim3d(restored: Picture, clean: Picture, peak: float = 255.0) -> float:
     """SSIM as MATLAB's `ssim` gives it for an RGB array, which it takes for a volume of depth 3.
 
-    The window is 11x11x11 with sigma 1.5 and borders are replicated in all three directions; the mean is over the whole
-    map. This is the SSIM of the GoPro and SIDD tables, and reads higher than the 2-D one on the same pictures.
+    The window is 11x11x11 with sigma 1.5 and borders are replicated in all three directions; the mean is over the
+    whole map. This is the SSIM of the GoPro and SIDD tables, and reads higher than the 2-D one on the same pictures.
 
     Args:
         restored, clean: `(H, W, C)`, values in [0, peak].
@@ -131,19 +131,23 @@ def _ssim_map(a: torch.Tensor, b: torch.Tensor, peak: float, blur) -> torch.Tens
 
 
 def _blur_valid(planes: torch.Tensor) -> torch.Tensor:
-    """`(C, H, W)` to `(C, H-10, W-10)`; a Gaussian window is the product of its two directions."""
-    window = _window()
-    planes = functional.conv2d(planes[:, None], window.view(1, 1, -1, 1))
-    return functional.conv2d(planes, window.view(1, 1, 1, -1))[:, 0]
+    """`(C, H, W)` to `(C, H-10, W-10)`; a Gaussian window is the product of its directions."""
+    return _blur_along(_blur_along(planes, 1), 2)
 
 
 def _blur_volume(planes: torch.Tensor) -> torch.Tensor:
     """`(C, H, W)` to `(C, H, W)`, borders replicated, the channels being the third direction."""
-    window = _window()
-    volume = functional.pad(planes[None, None], (WINDOW // 2,) * 6, mode="replicate")
-    for shape in ((1, 1, -1, 1, 1), (1, 1, 1, -1, 1), (1, 1, 1, 1, -1)):
-        volume = functional.conv3d(volume, window.view(shape))
-    return volume[0, 0]
+    volume = functional.pad(planes[None, None], (WINDOW // 2,) * 6, mode="replicate")[0, 0]
+    return _blur_along(_blur_along(_blur_along(volume, 0), 1), 2)
+
+
+def _blur_along(planes: torch.Tensor, dim: int) -> torch.Tensor:
+    """The weighted sum of shifted planes, which in float64 is several times faster than PyTorch's convolution."""
+    length = planes.shape[dim] - WINDOW + 1
+    blurred = torch.zeros_like(planes.narrow(dim, 0, length))
+    for shift, weight in enumerate(_window().tolist()):
+        blurred.add_(planes.narrow(dim, shift, length), alpha=weight)
+    return blurred
 
 
 def _window() -> torch.Tensor:
@@ -168,7 +172,9 @@ def _pair(restored: Picture, clean: Picture) -> tuple[torch.Tensor, torch.Tensor
 
 
 def _float64(picture: Picture) -> torch.Tensor:
-    return torch.as_tensor(picture).detach().to(device="cpu", dtype=torch.float64)
+    if isinstance(picture, torch.Tensor):
+        return picture.detach().to(device="cpu", dtype=torch.float64)
+    return torch.from_numpy(np.array(picture, dtype=np.float64))
 
 
 def _size(picture: torch.Tensor) -> str:

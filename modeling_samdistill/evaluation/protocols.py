@@ -86,7 +86,7 @@ class Protocol:
         if paired:
             if self.blurs:
                 raise InputError(
-                    f"Protocol '{self.name}' blurs clean pictures itself, and this set has its own inputs (lq)."
+                    f"Protocol '{self.name}' blurs clean pictures itself, and this set brings its own lq."
                 )
             if sigma is not None or kernels is not None:
                 raise InputError("This set has its own degraded pictures (lq), so it takes neither sigma nor kernels.")
@@ -102,12 +102,10 @@ class Protocol:
                 raise InputError(f"Protocol '{self.name}' takes no blur kernels; 'deblur-heldout' does.")
             if sigma is None:
                 raise InputError(
-                    "This set has only clean pictures: give --sigma to add noise, or a folder with 'lq' and 'gt' in it."
+                    "This set has only clean pictures: give --sigma to add noise, or a folder with 'lq' and 'gt'."
                 )
-            if sigma <= 0:
-                raise InputError(
-                    f"Sigma is the noise's standard deviation in 8-bit values and above 0, not {sigma:g}."
-                )
+            if not 0 < sigma < float("inf"):
+                raise InputError(f"Sigma is a standard deviation in 8-bit values, such as 25, and not {sigma:g}.")
 
 
 def protocol_named(name: str) -> Protocol:

@@ -151,7 +151,7 @@ def _table_set(table: Any, name: str, split: str, channels: int) -> EvaluationSe
     used = ["lq", "gt"] if paired else ["image"]
     if not set(used) <= columns:
         raise InputError(
-            f"The dataset {name} has the columns {', '.join(sorted(columns))}; expected 'image' (clean), or 'lq' and 'gt'."
+            f"The dataset {name} has the columns {', '.join(sorted(columns))}; expected 'image', or 'lq' and 'gt'."
         )
     if not len(table):
         raise InputError(f"The dataset {name} has no rows in its split {split}.")
@@ -200,7 +200,7 @@ def _decode(data: bytes, where: str, channels: int) -> np.ndarray:
             picture = ImageOps.exif_transpose(file)
     except (OSError, SyntaxError, ValueError) as error:  # Pillow raises any of them for broken files
         raise InputError(f"{where} cannot be read as a picture: {_first_line(error)}") from error
-    if picture.mode in ("RGBA", "LA", "PA") and picture.convert("RGBA").getextrema()[3] != (255, 255):
+    if picture.mode in ("RGBA", "LA", "PA") and picture.convert("RGBA").getchannel("A").getextrema() != (255, 255):
         raise InputError(f"{where} has transparent pixels: protocols measure opaque pictures only.")
     if picture.mode not in ("1", "L", "LA", "P", "PA", "RGB", "RGBA"):
         raise InputError(f"{where} has the mode {picture.mode}: protocols are defined on 8-bit gray and RGB pictures.")

@@ -37,7 +37,7 @@ class ImageRestorationPreTrainedModel(PreTrainedModel):
     config_class = ImageRestorationConfig
     base_model_prefix = ""
     main_input_name = "pixel_values"
-    input_modalities = ("image",)
+    input_modalities = ["image"]
     _auto_class = "AutoModelForImageToImage"
 
     @property
@@ -79,7 +79,7 @@ class ImageRestorationPreTrainedModel(PreTrainedModel):
         )
         return output.to_tuple() if return_dict is False else output
 
-    def save_pretrained(self, save_directory, **kwargs):
+    def save_pretrained(self, save_directory, **kwargs):  # type: ignore[override]
         """As in transformers; the folder also loads where this package is not installed (`trust_remote_code`)."""
         model, config = type(self), type(self.config)
         model_reference = f"{model.__module__.rpartition('.')[2]}.{model.__name__}"

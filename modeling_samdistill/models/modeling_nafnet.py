@@ -34,20 +34,21 @@ class NafnetForImageRestoration(ImageRestorationPreTrainedModel):
         super().__init__(config)
         fold = config.pixel_unshuffle
         widths = [config.width * 2**stage for stage in range(len(config.encoder_depths))]
-        window = config.local_statistics_window // fold if config.local_statistics else 0
+        pooled = config.local_statistics_window // fold if config.local_statistics else 0
+        windows = [pooled and max(pooled >> stage, 1) for stage in range(len(widths) + 1)]
 
         self.intro = nn.Conv2d(config.num_channels * fold**2, config.width, 3, padding=1)
         self.encoder = nn.ModuleList()
         self.down = nn.ModuleList()
         for stage, (width, depth) in enumerate(zip(widths, config.encoder_depths)):
-            self.encoder.append(stack(width, depth, window >> stage))
+            self.encoder.append(stack(width, depth, windows[stage]))
             self.down.append(nn.Conv2d(width, 2 * width, 2, stride=2))
-        self.middle = stack(2 * widths[-1], config.middle_depth, window >> len(widths))
+        self.middle = stack(2 * widths[-1], config.middle_depth, windows[-1])
         self.up = nn.ModuleList()
         self.decoder = nn.ModuleList()
         for stage, depth in zip(reversed(range(len(widths))), config.decoder_depths):
             self.up.append(nn.Conv2d(2 * widths[stage], 4 * widths[stage], 1, bias=False))
-            self.decoder.append(stack(widths[stage], depth, window >> stage))
+            self.decoder.append(stack(widths[stage], depth, windows[stage]))
         self.ending = nn.Conv2d(config.width, config.num_channels_out * fold**2, 3, padding=1)
         self.post_init()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from torch import nn
 from torch.nn import init
 from transformers import (
     SamConfig,
@@ -72,13 +73,28 @@ def small_sam_config(
 
 
 def build_small_sam(config: SamConfig) -> SamModel:
-    """A `SamModel` with first weights that learn: transformers' own, but for the two kinds of positional encoding.
+    """A `SamModel` with first weights that learn from little data.
 
-    The random frequencies of the points have a standard deviation of 1 as in SAM's published code (transformers would
-    take half the width, which makes neighbouring points unrelated), and are kept as they are; the learnt positions of
-    the encoder start as the encoding of the same points, scaled to the size of the patch embeddings (ours).
+    transformers' own suit published weights: from them a small network stays at "no pixel belongs to any mask" for
+    long. Here (ours, but for the frequencies, which follow SAM's published code):
+    every matrix and kernel keeps the variance of what goes through it;
+    the random frequencies of the positions have a standard deviation of 1 and are never trained (transformers takes
+    half the width, which makes neighbouring points unrelated);
+    the learnt positions of the encoder start as the encoding of the same places;
+    queries and keys of the attention between prompts and picture start alike, so that a click begins by looking at
+    its surroundings, and its surroundings at the click.
     """
     model = SamModel(config)
+    for module in model.modules():
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            init.normal_(module.weight, std=module.weight[0].numel() ** -0.5)
+        elif isinstance(module, nn.ConvTranspose2d):
+            # Its stride is its kernel's size: each pixel sees every input channel once.
+            init.normal_(module.weight, std=module.in_channels**-0.5)
+    for layer in model.vision_encoder.layers:
+        for last in (layer.attn.proj, layer.mlp.lin2):
+            with torch.no_grad():
+                last.weight.mul_((2 * config.vision_config.num_hidden_layers) ** -0.5)
     frequencies = model.shared_image_embedding.positional_embedding
     init.normal_(frequencies, std=1.0)
     frequencies.requires_grad_(False)
@@ -86,8 +102,20 @@ def build_small_sam(config: SamConfig) -> SamModel:
         with torch.no_grad():
             positions = model.get_image_wide_positional_embeddings().permute(0, 2, 3, 1)
             width = min(positions.shape[-1], model.vision_encoder.pos_embed.shape[-1])
-            model.vision_encoder.pos_embed[..., :width] = 0.2 * positions[..., :width]
+            model.vision_encoder.pos_embed[..., :width] = 0.3 * positions[..., :width]
+    _start_prompts_where_they_point(model)
     return model
+
+
+def _start_prompts_where_they_point(model: SamModel) -> None:
+    transformer = model.mask_decoder.transformer
+    crossings = [transformer.final_attn_token_to_image]
+    for layer in transformer.layers:
+        crossings += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
+    for crossing in crossings:
+        init.orthogonal_(crossing.q_proj.weight, gain=1.5)
+        with torch.no_grad():
+            crossing.k_proj.weight.copy_(crossing.q_proj.weight)
 
 
 def small_sam_processor(config: SamConfig) -> SamProcessor:

@@ -193,7 +193,9 @@ def _keys(kind: Any, prefix: str = "") -> list[str]:
 def _check_key(key: str, known: list[str], place: str) -> None:
     if key in known or any(name.endswith(".*") and key.startswith(name[:-1]) for name in known):
         return
-    raise InputError(f"{place} has the unknown key {key!r}{nearest(key, known) or '.'} See recipes/configs/ for all keys.")
+    raise InputError(
+        f"{place} has the unknown key {key!r}{nearest(key, known) or '.'} See recipes/configs/ for all keys."
+    )
 
 
 def _check_keys(written: Any, kind: Any, place: str) -> None:

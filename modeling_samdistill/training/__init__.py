@@ -1,0 +1,1 @@
+"""The Accelerate loop and everything a run needs."""

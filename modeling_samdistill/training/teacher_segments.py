@@ -1,0 +1,62 @@
+"""Label maps of all clean pictures of a run, made once by its teacher before the training."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from PIL import Image
+from tqdm.auto import tqdm
+
+from ..bundled_models import TEACHER, resolve_model
+from ..data import open_pictures
+from .arguments import TrainingArguments
+from .build import load_teacher
+
+if TYPE_CHECKING:
+    from ..teachers import SamTeacher
+
+
+def make_segments(arguments: TrainingArguments, accelerator: Accelerator) -> str:
+    """Writes `<output_dir>/segments-<key>/<name>.png` for every picture and returns the folder.
+
+    Pictures that are done are not done again; the key depends on teacher and dataset, so that another teacher never
+    finds these. Each process takes its share.
+    """
+    source = open_pictures(arguments.data.dataset, arguments.data.split)
+    folder = Path(arguments.output_dir) / f"segments-{_key(arguments)}"
+    folder.mkdir(parents=True, exist_ok=True)
+    todo = [index for index, name in enumerate(source.names) if not (folder / f"{name}.png").is_file()]
+    share = todo[accelerator.process_index :: accelerator.num_processes]
+    if share:
+        teacher = load_teacher(arguments).to(accelerator.device)
+        for index in tqdm(
+            share, desc="label maps of the teacher", unit="picture", disable=not accelerator.is_local_main_process
+        ):
+            _write(teacher, source.read(index).clean, folder / f"{source.names[index]}.png", accelerator.device)
+    accelerator.wait_for_everyone()
+    return str(folder)
+
+
+def _write(teacher: SamTeacher, clean: np.ndarray, path: Path, device: torch.device) -> None:
+    pixels = torch.from_numpy(clean.copy()).permute(2, 0, 1)[None].to(device).float() / 255
+    labels = teacher(pixels).labels[0].cpu().numpy().astype(np.uint8)
+    unfinished = path.with_name(f".{path.name}")
+    Image.fromarray(labels).save(unfinished, format="PNG")
+    unfinished.rename(path)
+
+
+def _key(arguments: TrainingArguments) -> str:
+    teacher = resolve_model(arguments.teacher or TEACHER)
+    weights = Path(teacher) / "model.safetensors"
+    made_of = [
+        hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else teacher,
+        arguments.data.dataset,
+        arguments.data.split,
+    ]
+    return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]
