@@ -26,7 +26,9 @@ def read_kernels(path: str | Path) -> list[np.ndarray]:
         raise FileNotFoundError(f"There is no kernel file {path}.")
     try:
         kernels = _read_version_7_3(path) if _is_hdf5(path) else _read_up_to_version_7(path)
-    except (KeyError, OSError, ValueError, TypeError) as error:
+    except ImportError as error:
+        raise InputError(f"Reading {path} needs {error.name}: pip install 'samdistill[train]'.") from error
+    except Exception as error:  # both readers raise many types for files that are no MATLAB files
         raise InputError(f"{path} is no MATLAB file with a cell array 'kernels': {error}") from error
     for number, kernel in enumerate(kernels, start=1):
         if kernel.ndim != 2 or not np.isfinite(kernel).all() or kernel.min() < 0 or kernel.sum() <= 0:

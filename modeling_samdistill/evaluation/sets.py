@@ -102,9 +102,7 @@ def _open_pairs(folder: Path, split: str, channels: int) -> EvaluationSet:
     clean = {file.stem: file for file in _pictures_in(folder / "gt")}
     for stem in sorted(degraded.keys() ^ clean.keys()):
         lone, other = (degraded, "gt") if stem in degraded else (clean, "lq")
-        raise InputError(
-            f"{lone[stem]} has no partner of the name {stem} in {folder / other}: add it or leave both out."
-        )
+        raise InputError(f"{lone[stem]} has no partner called {stem} in {folder / other}: add it or leave both out.")
     stems = [file.stem for file in _pictures_in(folder / "gt")]
 
     def read(index: int) -> EvaluationPicture:
@@ -120,8 +118,7 @@ def _open_pairs(folder: Path, split: str, channels: int) -> EvaluationSet:
 
 
 def _open_table(files: list[Path], name: str, split: str, channels: int) -> EvaluationSet:
-    from datasets import load_dataset
-
+    load_dataset = _load_dataset()
     try:
         table = load_dataset("parquet", data_files=[str(file) for file in files], split="train")
     except Exception as error:  # datasets passes on whatever pyarrow raises
@@ -130,8 +127,7 @@ def _open_table(files: list[Path], name: str, split: str, channels: int) -> Eval
 
 
 def _open_hub(dataset: str, split: str, channels: int) -> EvaluationSet:
-    from datasets import load_dataset
-
+    load_dataset = _load_dataset()
     try:
         table = load_dataset(dataset, split=split)
     except Exception as error:  # network, missing repository, missing split: many types, one answer
@@ -140,6 +136,17 @@ def _open_hub(dataset: str, split: str, channels: int) -> EvaluationSet:
             f"{_first_line(error)}"
         ) from error
     return _table_set(table, dataset, split, channels)
+
+
+def _load_dataset() -> Callable[..., Any]:
+    try:
+        from datasets import load_dataset
+    except ImportError as error:
+        raise InputError(
+            "Only folders of pictures are read without the package datasets; for parquet and the Hub: "
+            "pip install 'samdistill[train]'."
+        ) from error
+    return load_dataset
 
 
 def _table_set(table: Any, name: str, split: str, channels: int) -> EvaluationSet:

@@ -19,7 +19,7 @@ VALUES = json.loads((REFERENCE / "values.json").read_text())
 
 
 def reference_pair(name: str) -> tuple[np.ndarray, np.ndarray]:
-    degraded, clean = (np.asarray(Image.open(REFERENCE / f"{name}_{kind}.png")) for kind in ("degraded", "clean"))
+    degraded, clean = (np.array(Image.open(REFERENCE / f"{name}_{kind}.png")) for kind in ("degraded", "clean"))
     return degraded, clean
 
 
