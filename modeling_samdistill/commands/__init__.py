@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ..errors import InputError
+from .evaluate import evaluate
 from .models import models
 from .restore import restore
 
@@ -19,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(restore)
+app.command()(evaluate)
 app.command()(models)
 
 

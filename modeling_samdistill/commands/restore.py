@@ -26,8 +26,11 @@ def restore(
     ] = False,
 ) -> None:
     """Restore pictures, keeping their size, format, bit depth, orientation and transparency."""
+    import logging
+
     from ..restoration.folder import plan_jobs, restore_jobs, split_existing
 
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # a broken file gets our sentence, not its log as well
     name = _model_name(task, model)
     planned = plan_jobs(inputs, output)
     total = len(planned)

@@ -21,5 +21,5 @@ def register() -> None:
         AutoConfig.register(model_type, config, exist_ok=True)
         AutoModel.register(config, model, exist_ok=True)
         AutoModelForImageToImage.register(config, model, exist_ok=True)
-        both_backends = {"pil": RestorationImageProcessor, "torchvision": RestorationImageProcessor}
+        both_backends: dict[str, type] = {"pil": RestorationImageProcessor, "torchvision": RestorationImageProcessor}
         AutoImageProcessor.register(config, image_processor_classes=both_backends, exist_ok=True)

@@ -35,7 +35,7 @@ def read_tiff(path: Path, max_pixels: int) -> dict[str, Any]:
     from tifffile import COMPRESSION, PHOTOMETRIC
 
     with tifffile.TiffFile(path) as file:
-        if len(file.pages) != 1:
+        if len(file.pages) > 1:
             raise InputError(f"{str(path)!r} holds {len(file.pages)} pages: save one of them by itself.")
         page = file.pages.first
         if page.imagewidth * page.imagelength > max_pixels:
