@@ -8,6 +8,7 @@ TRAIN = [
     "accelerate>=1.13",
     "datasets>=4.0",
     "evaluate>=0.4.6",
+    "h5py>=3.12",
     "omegaconf>=2.3",
     "scipy>=1.13",
     "tensorboard>=2.18",

@@ -48,7 +48,7 @@ def evaluate(
     import torch
 
     from ..bundled_models import resolve_model
-    from ..evaluation.kernels import read_kernels
+    from ..blur_kernels import read_kernels
     from ..evaluation.protocols import protocol_named
     from ..evaluation.results import record_evaluation, weights_sha256
     from ..evaluation.run import evaluate_model

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import lru_cache
-from pathlib import Path
-from typing import Any
 
 import numpy as np
-from scipy.io import loadmat
 from scipy.ndimage import gaussian_filter
 from scipy.signal import fftconvolve
 
+from ..blur_kernels import blur, read_kernels
 from ..errors import InputError, nearest
 
 
@@ -52,9 +50,9 @@ class RainArguments:
     angle: list[float] = field(default_factory=lambda: [-30.0, 30.0])
     angle_spread: float = 3.0
     length: list[float] = field(default_factory=lambda: [8.0, 50.0])
-    width: list[float] = field(default_factory=lambda: [0.5, 1.5])
-    density: list[float] = field(default_factory=lambda: [5.0, 60.0])
-    opacity: list[float] = field(default_factory=lambda: [0.05, 0.8])
+    width: list[float] = field(default_factory=lambda: [0.4, 1.6])
+    density: list[float] = field(default_factory=lambda: [10.0, 100.0])
+    opacity: list[float] = field(default_factory=lambda: [0.1, 1.0])
     added: float = 0.5
 
 
@@ -128,13 +126,13 @@ def add_rain(picture: np.ndarray, arguments: RainArguments, rng: np.random.Gener
 
 def add_blur(picture: np.ndarray, arguments: BlurArguments, rng: np.random.Generator) -> np.ndarray:
     if arguments.kernels is not None and rng.random() < arguments.kernels_share:
-        kernels = read_kernels(arguments.kernels)
+        kernels = _kernels(arguments.kernels)
         # Turned and mirrored, a few kernels stand for many.
         kernel = np.rot90(kernels[rng.integers(len(kernels))], rng.integers(4))
         kernel = kernel.T if rng.random() < 0.5 else kernel
     else:
         kernel = motion_kernel(arguments.size, rng.uniform(*arguments.length), rng)
-    blurred = convolve_reflected(picture, kernel)
+    blurred = blur(picture, kernel)
     sigma = rng.uniform(*arguments.noise_sigma) / 255
     noisy = blurred + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     return quantise(noisy) if rng.random() < arguments.quantised else noisy.astype(np.float32)
@@ -212,33 +210,6 @@ def rasterise(path: np.ndarray, size: int, sharpness: float) -> np.ndarray:
     return kernel / kernel.sum()
 
 
-def convolve_reflected(picture: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Each channel convolved with `kernel`; borders reflected with the edge pixel repeated. float32, same size."""
-    top, left = kernel.shape[0] // 2, kernel.shape[1] // 2
-    bottom, right = kernel.shape[0] - 1 - top, kernel.shape[1] - 1 - left
-    # 'valid' convolution looks back by the kernel's far end, so the far ends pad the near sides.
-    padded = np.pad(picture, ((bottom, top), (right, left), (0, 0)), mode="symmetric")
-    return fftconvolve(padded, kernel[..., None].astype(np.float32), mode="valid", axes=(0, 1)).astype(np.float32)
-
-
 @lru_cache(maxsize=4)
-def read_kernels(path: str) -> list[np.ndarray]:
-    """All kernels of a MATLAB file, normalised to sum 1, in the file's order.
-
-    Raises:
-        InputError: when the file is missing, is no MATLAB file, or holds no kernels.
-    """
-    if not Path(path).is_file():
-        raise InputError(f"There is no kernel file at {path}; give a MATLAB file (.mat) with blur kernels.")
-    try:
-        content = loadmat(path)
-    except Exception as error:
-        raise InputError(f"{path} cannot be read as a MATLAB file ({error}); give one with blur kernels.") from error
-    arrays: list[Any] = []
-    for name, value in content.items():
-        if not name.startswith("__"):
-            arrays.extend(value.ravel() if value.dtype == object else [value])
-    kernels = [np.asarray(array, np.float32) for array in arrays if np.ndim(array) == 2 and min(np.shape(array)) > 1]
-    if not kernels:
-        raise InputError(f"{path} holds no two-dimensional kernels; give a MATLAB file with blur kernels.")
-    return [kernel / kernel.sum() for kernel in kernels]
+def _kernels(path: str) -> list[np.ndarray]:
+    return read_kernels(path)

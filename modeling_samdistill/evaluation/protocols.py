@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..blur_kernels import blur
 from ..errors import InputError, nearest
 from .metrics import luma, psnr, ssim, ssim3d, to_8bit
 
@@ -135,24 +136,6 @@ def gaussian_noise(shape: tuple[int, ...], sigma: float, seed: int = NOISE_SEED)
         seed: of `numpy.random.RandomState`, whose stream is that of `numpy.random.seed` and `numpy.random.normal`.
     """
     return np.random.RandomState(seed).normal(0.0, sigma / 255.0, shape)
-
-
-def blur(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
-    """Convolution (the kernel is turned by 180 degrees, no correlation) of each channel, the size kept.
-
-    Borders are reflected with the edge pixel repeated (d c b a | a b c d | d c b a), which is 'reflect' in scipy and
-    'symmetric' in numpy and MATLAB. The kernel is normalised to sum 1, and its centre is pixel `side // 2`.
-
-    Args:
-        pixels: `(H, W)` or `(H, W, C)` float.
-        kernel: `(h, w)`, none negative, not all zero.
-    """
-    from scipy import ndimage
-
-    weights = kernel.astype(np.float64) / kernel.sum()
-    if pixels.ndim == 2:
-        return ndimage.convolve(pixels, weights, mode="reflect")
-    return np.stack([ndimage.convolve(plane, weights, mode="reflect") for plane in np.moveaxis(pixels, 2, 0)], axis=2)
 
 
 def _all_channels(pixels: np.ndarray) -> np.ndarray:

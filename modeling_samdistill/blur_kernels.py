@@ -1,4 +1,4 @@
-"""Blur kernels from MATLAB files, for `deblur-heldout`."""
+"""Blur kernels from MATLAB files, and the blur itself: the same for training and for `deblur-heldout`."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ..errors import InputError
+from .errors import InputError
 
 
 def read_kernels(path: str | Path) -> list[np.ndarray]:
@@ -38,6 +38,28 @@ def read_kernels(path: str | Path) -> list[np.ndarray]:
     if not kernels:
         raise InputError(f"{path} holds no kernels.")
     return [kernel / kernel.sum() for kernel in kernels]
+
+
+def blur(pixels: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Convolution (the kernel is turned by 180 degrees, no correlation) of each channel, the size kept.
+
+    Borders are reflected with the edge pixel repeated (d c b a | a b c d | d c b a), which is 'reflect' in scipy and
+    'symmetric' in numpy and MATLAB. The kernel's centre is pixel `side // 2`.
+
+    Args:
+        pixels: `(H, W)` or `(H, W, C)` float; the result has its precision.
+        kernel: `(h, w)`, none negative, not all zero; normalised to sum 1.
+    """
+    from scipy.signal import fftconvolve
+
+    weights = (kernel / kernel.sum()).astype(pixels.dtype)
+    before = [(side - 1) // 2 for side in kernel.shape]
+    after = [side // 2 for side in kernel.shape]
+    # The turned kernel reaches as far before a pixel as it lies after its own centre.
+    padding = list(zip(before, after)) + [(0, 0)] * (pixels.ndim - 2)
+    padded = np.pad(pixels, padding, mode="symmetric")
+    weights = weights.reshape(*kernel.shape, *[1] * (pixels.ndim - 2))
+    return fftconvolve(padded, weights, mode="valid", axes=(0, 1)).astype(pixels.dtype)
 
 
 def _is_hdf5(path: Path) -> bool:
