@@ -48,7 +48,7 @@ class LabelMapFolder:
         files = self._files.get(stem)
         if not files:
             raise InputError(
-                f"No label map for picture {stem!r} in {self.folder}: expected {stem}.png or {stem}_<number>.png there."
+                f"No label map for picture {stem!r} in {self.folder}: put {stem}.png or {stem}_<number>.png there."
             )
         return files
 
@@ -109,8 +109,8 @@ def check_label_map_size(labels: np.ndarray, height: int, width: int, name: str)
     """
     if labels.shape != (height, width):
         raise InputError(
-            f"The label map of {name} is {labels.shape[1]}x{labels.shape[0]} pixels but its picture is {width}x{height}: "
-            "make both the same size."
+            f"The label map of {name} is {labels.shape[1]}x{labels.shape[0]} pixels but its picture is "
+            f"{width}x{height}: make both the same size."
         )
 
 
@@ -127,7 +127,8 @@ def _decode(png: bytes, origin: str) -> np.ndarray:
         with Image.open(io.BytesIO(png)) as image:
             if image.mode not in _LABEL_MODES:
                 raise InputError(
-                    f"The label map {origin} has the colour mode {image.mode}: an 8 or 16 bit PNG of one channel is needed."
+                    f"The label map {origin} has the colour mode {image.mode}: "
+                    "an 8 or 16 bit PNG of one channel is needed."
                 )
             return np.asarray(image).astype(np.int64)
     except (UnidentifiedImageError, OSError, SyntaxError) as error:

@@ -1,4 +1,4 @@
-"""A small `SamModel` of transformers, built to be trained from scratch: its configuration, first weights and processor."""
+"""A small `SamModel` of transformers, to train from scratch: its configuration, first weights and processor."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from transformers import (
     SamPromptEncoderConfig,
     SamVisionConfig,
 )
+from transformers.models.sam.modeling_sam import SamAttention
 
 from modeling_samdistill.errors import InputError
 
@@ -23,8 +24,8 @@ MASK_PIXELS_PER_PATCH = 4
 
 def small_sam_config(
     image_size: int = 256,
-    patch_size: int = 8,
-    hidden_size: int = 160,
+    patch_size: int = 16,
+    hidden_size: int = 192,
     num_layers: int = 6,
     num_heads: int = 4,
     window_size: int = 8,
@@ -91,10 +92,11 @@ def build_small_sam(config: SamConfig) -> SamModel:
         elif isinstance(module, nn.ConvTranspose2d):
             # Its stride is its kernel's size: each pixel sees every input channel once.
             init.normal_(module.weight, std=module.in_channels**-0.5)
-    for layer in model.vision_encoder.layers:
-        for last in (layer.attn.proj, layer.mlp.lin2):
+    vision: SamVisionConfig = config.vision_config  # type: ignore[assignment]
+    for name, parameter in model.vision_encoder.named_parameters():
+        if name.endswith(("attn.proj.weight", "mlp.lin2.weight")):
             with torch.no_grad():
-                last.weight.mul_((2 * config.vision_config.num_hidden_layers) ** -0.5)
+                parameter.mul_((2 * vision.num_hidden_layers) ** -0.5)
     frequencies = model.shared_image_embedding.positional_embedding
     init.normal_(frequencies, std=1.0)
     frequencies.requires_grad_(False)
@@ -108,20 +110,18 @@ def build_small_sam(config: SamConfig) -> SamModel:
 
 
 def _start_prompts_where_they_point(model: SamModel) -> None:
-    transformer = model.mask_decoder.transformer
-    crossings = [transformer.final_attn_token_to_image]
-    for layer in transformer.layers:
-        crossings += [layer.cross_attn_token_to_image, layer.cross_attn_image_to_token]
-    for crossing in crossings:
-        init.orthogonal_(crossing.q_proj.weight, gain=1.5)
-        with torch.no_grad():
-            crossing.k_proj.weight.copy_(crossing.q_proj.weight)
+    for name, module in model.mask_decoder.transformer.named_modules():
+        if isinstance(module, SamAttention) and not name.endswith("self_attn"):
+            init.orthogonal_(module.q_proj.weight, gain=1.5)
+            with torch.no_grad():
+                module.k_proj.weight.copy_(module.q_proj.weight)
 
 
 def small_sam_processor(config: SamConfig) -> SamProcessor:
     """The processor whose four sizes fit `config`."""
-    image_size = config.vision_config.image_size
-    mask_size = image_size // config.vision_config.patch_size * MASK_PIXELS_PER_PATCH
+    vision: SamVisionConfig = config.vision_config  # type: ignore[assignment]
+    image_size = vision.image_size
+    mask_size = image_size // vision.patch_size * MASK_PIXELS_PER_PATCH  # type: ignore[operator]
     return SamProcessor(
         SamImageProcessor(
             size={"longest_edge": image_size},

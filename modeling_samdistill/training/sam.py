@@ -35,8 +35,8 @@ class SmallSamSize:
     """The network: see `small_sam_config`."""
 
     image_size: int = 256
-    patch_size: int = 8
-    hidden_size: int = 160
+    patch_size: int = 16
+    hidden_size: int = 192
     num_layers: int = 6
     num_heads: int = 4
     window_size: int = 8
@@ -48,9 +48,9 @@ class SmallSamSize:
 class SamTrainingArguments:
     """Everything that `recipes/train_sam.py` can be told."""
 
-    dataset: str = "???"
+    dataset: str | None = None
     """A folder of pictures."""
-    segments: str = "???"
+    segments: str | None = None
     """A folder of label maps, `<stem>.png` or `<stem>_<n>.png`."""
     output_dir: str = "runs/small_sam"
     validation_every: int = 10
@@ -152,6 +152,13 @@ def write_teacher(model: SamModel, folder: Path) -> None:
 
 
 def _check(arguments: SamTrainingArguments) -> None:
+    if not arguments.dataset or not arguments.segments:
+        raise InputError(
+            "No training data is named; give --dataset a folder of pictures and --segments its label maps."
+        )
+    for name in ("max_steps", "batch_size", "save_steps", "log_steps", "validate_steps", "keep_checkpoints"):
+        if getattr(arguments, name) < 1:
+            raise InputError(f"{name} is {getattr(arguments, name)}; give at least 1.")
     if arguments.mixed_precision not in ("no", "bf16"):
         raise InputError(f"mixed_precision is {arguments.mixed_precision!r}: a small SAM trains with 'no' or 'bf16'.")
     if not 1 <= arguments.refined_per_picture <= arguments.points_per_picture:
@@ -177,8 +184,8 @@ class _From(torch.utils.data.Dataset):
 
 
 def _samples(arguments: SamTrainingArguments, processes: int) -> tuple[_From, RegionPrompts | None]:
-    masks = LabelMapFolder(arguments.segments)
-    training, validation = split_pictures(arguments.dataset, arguments.validation_every)
+    masks = LabelMapFolder(str(arguments.segments))
+    training, validation = split_pictures(str(arguments.dataset), arguments.validation_every)
     for picture in training + validation:
         masks.annotators(picture.stem)
     size = arguments.model.image_size
@@ -260,7 +267,7 @@ def _validate(
     samples: RegionPrompts,
     arguments: SamTrainingArguments,
 ) -> None:
-    """Mean terms of the averaged weights on the pictures set aside; every process does the same, the first one tells."""
+    """Mean terms of the averaged weights on the pictures set aside; every process does the same, the first tells."""
     task = SamTrainingTask(model, arguments.losses, arguments.refined_per_picture)
     totals: dict[str, float] = {}
     for batch in DataLoader(samples, batch_size=arguments.batch_size):

@@ -1,4 +1,4 @@
-"""What a small SAM learns from: a crop of a picture, some regions of one annotator's label map, and prompts for them."""
+"""What a small SAM learns from: a crop of a picture, regions of one annotator's label map, and prompts for them."""
 
 from __future__ import annotations
 
@@ -76,10 +76,12 @@ class RegionPrompts(Dataset):
         picture, labels = self._read(self.pictures[index], rng)
         if self.augment:
             picture, labels = _crop(picture, labels, self.smallest_crop, rng)
-            picture = _recolour(picture, rng)
         scale = self.image_size / max(picture.size)
         width, height = (max(1, round(side * scale)) for side in picture.size)
-        pixels = np.asarray(picture.resize((width, height), Image.Resampling.BILINEAR), dtype=np.float32) / 255
+        picture = picture.resize((width, height), Image.Resampling.BILINEAR)
+        if self.augment:
+            picture = _recolour(picture, rng)
+        pixels = np.asarray(picture, dtype=np.float32) / 255
         if self.augment:
             pixels = _add_noise(pixels, rng)
         values = np.zeros((self.image_size, self.image_size, 3), dtype=np.float32)
@@ -133,7 +135,7 @@ class RegionPrompts(Dataset):
 def _crop(
     picture: Image.Image, labels: np.ndarray, smallest: float, rng: np.random.Generator
 ) -> tuple[Image.Image, np.ndarray]:
-    """A rectangle with sides from `smallest` to 1 of the picture's, half of the time mirrored; one in four is whole."""
+    """A rectangle with sides from `smallest` to 1 of the picture's, one in four whole; half of all are mirrored."""
     width, height = picture.size
     if rng.random() > 0.25:
         crop_width, crop_height = (max(8, round(side * rng.uniform(smallest, 1))) for side in (width, height))
