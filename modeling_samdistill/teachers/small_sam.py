@@ -120,8 +120,8 @@ def _start_prompts_where_they_point(model: SamModel) -> None:
 def small_sam_processor(config: SamConfig) -> SamProcessor:
     """The processor whose four sizes fit `config`."""
     vision: SamVisionConfig = config.vision_config  # type: ignore[assignment]
-    image_size = vision.image_size
-    mask_size = image_size // vision.patch_size * MASK_PIXELS_PER_PATCH  # type: ignore[operator]
+    image_size, patch_size = int(vision.image_size), int(vision.patch_size)  # type: ignore[arg-type]
+    mask_size = image_size // patch_size * MASK_PIXELS_PER_PATCH
     return SamProcessor(
         SamImageProcessor(
             size={"longest_edge": image_size},

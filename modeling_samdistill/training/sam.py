@@ -7,6 +7,7 @@ import math
 import re
 import shutil
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -104,6 +105,7 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
     training, validation = _samples(arguments, accelerator.num_processes)
     task, optimizer = accelerator.prepare(task, optimizer)
     ema.to(accelerator.device)
+    averaged: SamModel = ema.module  # type: ignore[assignment]
     accelerator.register_for_checkpointing(ema)
     output = Path(arguments.output_dir)
     step = _resume(accelerator, output)
@@ -130,13 +132,13 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
             _log(accelerator, output, step, since_log)
             since_log = []
         if validation is not None and (step % arguments.validate_steps == 0 or step == arguments.max_steps):
-            _validate(accelerator, output, step, ema.module, validation, arguments)
+            _validate(accelerator, output, step, averaged, validation, arguments)
         if step % arguments.save_steps == 0 and step < arguments.max_steps:
             _save_checkpoint(accelerator, output, step, arguments.keep_checkpoints)
     bar.close()
     folder = output / "teacher"
     if accelerator.is_main_process:
-        write_teacher(ema.module, folder)
+        write_teacher(averaged, folder)
     accelerator.wait_for_everyone()
     return folder
 
@@ -189,22 +191,21 @@ def _samples(arguments: SamTrainingArguments, processes: int) -> tuple[_From, Re
     for picture in training + validation:
         masks.annotators(picture.stem)
     size = arguments.model.image_size
-    common = {
-        "masks": masks,
-        "image_size": size,
-        "mask_size": size // arguments.model.patch_size * MASK_PIXELS_PER_PATCH,
-        "boxes_per_picture": arguments.boxes_per_picture,
-        "smallest_crop": arguments.smallest_crop,
-    }
+    prompts = partial(
+        RegionPrompts,
+        masks=masks,
+        image_size=size,
+        mask_size=size // arguments.model.patch_size * MASK_PIXELS_PER_PATCH,
+        boxes_per_picture=arguments.boxes_per_picture,
+        smallest_crop=arguments.smallest_crop,
+    )
     count = arguments.max_steps * arguments.batch_size * processes
     points = arguments.points_per_picture
-    drawn = RegionPrompts(training, points_per_picture=points, seed=arguments.seed, samples=count, **common)
+    drawn = prompts(training, points_per_picture=points, seed=arguments.seed, samples=count)
     if not validation:
         return _From(drawn), None
     # More points than in training: the same pictures and prompts each time, so two steps can be compared.
-    fixed = RegionPrompts(
-        validation, points_per_picture=24, seed=12345, samples=len(validation), augment=False, **common
-    )
+    fixed = prompts(validation, points_per_picture=24, seed=12345, samples=len(validation), augment=False)
     return _From(drawn), fixed
 
 

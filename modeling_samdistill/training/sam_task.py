@@ -34,7 +34,7 @@ class SamTrainingTask(nn.Module):
     def __init__(self, model: SamModel, weights: SamLossWeights, refined_per_picture: int):
         super().__init__()
         self.model, self.weights, self.refined_per_picture = model, weights, refined_per_picture
-        self.image_size: int = model.config.vision_config.image_size  # type: ignore[union-attr, assignment]
+        self.image_size: int = model.config.vision_config.image_size  # type: ignore[union-attr]
 
     def forward(self, batch: dict[str, Tensor], seed: int) -> dict[str, Tensor]:
         """The loss terms, each a number: `loss`, `focal`, `dice`, `iou`, and for watching `iou_1_click`.
