@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -211,7 +211,8 @@ def _samples(arguments: SamTrainingArguments, processes: int) -> tuple[_From, Re
 
 def _decay_groups(task: SamTrainingTask, weight_decay: float) -> list[dict]:
     """Weight decay for matrices and kernels only: not for biases, norms, embeddings and positions."""
-    decayed, others = [], []
+    decayed: list[nn.Parameter] = []
+    others: list[nn.Parameter] = []
     for name, parameter in task.named_parameters():
         if parameter.requires_grad:
             plain = parameter.ndim < 2 or "embed" in name or "rel_pos" in name or "token" in name
