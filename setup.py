@@ -1,8 +1,12 @@
 """Packaging of samdistill; tool settings are in pyproject.toml."""
 
+import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(r'__version__ = "(.+)"', (HERE / "modeling_samdistill/__init__.py").read_text(encoding="utf-8"))[1]
 
 TRAIN = [
     "accelerate>=1.13",
@@ -28,9 +32,9 @@ TOOLS = [
 
 setup(
     name="samdistill",
-    version="0.1.0",
+    version=VERSION,
     description="Image restoration networks that learn semantic priors from the Segment Anything Model",
-    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description=(HERE / "README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",

@@ -28,6 +28,7 @@ __all__ = ["__version__", *_EXPORTS]
 # The command line shows its help without loading torch; its commands import the models when they run.
 if Path(sys.argv[0]).stem != "samdistill":
     from . import models as models
+    from .restoration import pipeline as pipeline  # registers pipeline("image-restoration")
 
 
 def __getattr__(name: str):

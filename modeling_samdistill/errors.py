@@ -14,6 +14,6 @@ class InputError(ValueError):
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for a misspelt name: ``"; did you mean 'sigma'?"``, or an empty string when nothing is near."""
+    """How a sentence about a misspelt name ends: ``"; did you mean 'sigma'?"``, or ``"."`` when nothing is near."""
     matches = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
-    return f"; did you mean {matches[0]!r}?" if matches else ""
+    return f"; did you mean {matches[0]!r}?" if matches else "."

@@ -47,8 +47,8 @@ def evaluate(
     """Measure a model's PSNR and SSIM on a set of pictures by a named protocol."""
     import torch
 
-    from ..bundled_models import resolve_model
     from ..blur_kernels import read_kernels
+    from ..bundled_models import resolve_model
     from ..evaluation.protocols import protocol_named
     from ..evaluation.results import record_evaluation, weights_sha256
     from ..evaluation.run import evaluate_model

@@ -55,7 +55,7 @@ def _model_name(task: str | None, model: str | None) -> str:
     from ..errors import InputError, nearest
 
     if task is not None and task not in MODEL_OF_TASK:
-        hint = nearest(task, MODEL_OF_TASK) or "."
+        hint = nearest(task, MODEL_OF_TASK)
         raise InputError(f"The tasks are {', '.join(MODEL_OF_TASK)}, not {task!r}{hint}")
     if model is not None:
         return model

@@ -112,7 +112,7 @@ def margin_of(arguments: DegradationArguments) -> int:
 
 
 def add_noise(picture: np.ndarray, arguments: NoiseArguments, rng: np.random.Generator) -> np.ndarray:
-    sigma = rng.uniform(*arguments.sigma) / 255
+    sigma = _between(arguments.sigma, rng) / 255
     noisy = picture + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     return quantise(noisy) if rng.random() < arguments.quantised else noisy.astype(np.float32)
 
@@ -131,9 +131,9 @@ def add_blur(picture: np.ndarray, arguments: BlurArguments, rng: np.random.Gener
         kernel = np.rot90(kernels[rng.integers(len(kernels))], rng.integers(4))
         kernel = kernel.T if rng.random() < 0.5 else kernel
     else:
-        kernel = motion_kernel(arguments.size, rng.uniform(*arguments.length), rng)
+        kernel = motion_kernel(arguments.size, _between(arguments.length, rng), rng)
     blurred = blur(picture, kernel)
-    sigma = rng.uniform(*arguments.noise_sigma) / 255
+    sigma = _between(arguments.noise_sigma, rng) / 255
     noisy = blurred + sigma * rng.standard_normal(picture.shape, dtype=np.float32)
     return quantise(noisy) if rng.random() < arguments.quantised else noisy.astype(np.float32)
 
@@ -146,14 +146,14 @@ def quantise(picture: np.ndarray) -> np.ndarray:
 def rain_streaks(size: tuple[int, int], arguments: RainArguments, rng: np.random.Generator) -> np.ndarray:
     """A rain layer of (H, W), float32 in [0, 1]: sparse drops, each layer drawn out by one streak (ours)."""
     layers = rng.integers(arguments.layers[0], arguments.layers[1] + 1)
-    angle = rng.uniform(*arguments.angle)
-    density = np.exp(rng.uniform(*np.log(arguments.density))) / 1e4
-    brightest = rng.uniform(*arguments.opacity)
+    angle = _between(arguments.angle, rng)
+    density = np.exp(_between(np.log(arguments.density).tolist(), rng)) / 1e4
+    brightest = _between(arguments.opacity, rng)
     rain = np.zeros(size, np.float32)
     for _ in range(layers):
         streak = streak_kernel(
-            rng.uniform(*arguments.length),
-            rng.uniform(*arguments.width),
+            _between(arguments.length, rng),
+            _between(arguments.width, rng),
             angle + rng.normal(0, arguments.angle_spread),
         )
         reach = streak.shape[0] // 2
@@ -208,6 +208,10 @@ def rasterise(path: np.ndarray, size: int, sharpness: float) -> np.ndarray:
             np.add.at(kernel, (row, column), weight_row * weight_column)
     kernel = gaussian_filter(kernel, sharpness, mode="constant")
     return kernel / kernel.sum()
+
+
+def _between(bounds: list[float], rng: np.random.Generator) -> float:
+    return float(rng.uniform(bounds[0], bounds[-1]))
 
 
 @lru_cache(maxsize=4)

@@ -9,10 +9,11 @@ import torch
 from torch.utils.data import Dataset
 
 from ..errors import InputError, nearest
-from ..teachers.label_maps import LabelMapFolder, check_label_map_size, decode_label_map
+from ..teachers.label_maps import check_label_map_size, decode_label_map
 from .crops import Crop, draw_crop
 from .degradations import DegradationArguments, degrade, margin_of
 from .pictures import PictureSource, Sample
+from .segments import Segments
 
 
 @dataclass
@@ -78,7 +79,7 @@ class TrainingPictures(Dataset):
         indices: list[int],
         arguments: DataArguments,
         seed: int,
-        segments: LabelMapFolder | None = None,
+        segments: Segments | None = None,
         with_segments: str = "none",
     ):
         self.source = source
@@ -147,7 +148,7 @@ class TrainingPictures(Dataset):
                 f"Picture {sample.name} has no label map: give --segments a folder of them, a dataset with a "
                 "`segments` column, or a --teacher that makes them."
             )
-        check_label_map_size(labels, *sample.clean.shape[:2], sample.name)
+        check_label_map_size(labels, sample.clean.shape[0], sample.clean.shape[1], sample.name)
         return labels
 
 

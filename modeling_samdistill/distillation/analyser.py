@@ -28,6 +28,9 @@ class Analyser(nn.Module):
         network: From (B, 3, H, W), normalised, to a list of feature maps.
     """
 
+    mean: torch.Tensor
+    std: torch.Tensor
+
     def __init__(self, network: nn.Module):
         super().__init__()
         self.network = network.eval().requires_grad_(False)
@@ -126,7 +129,8 @@ def _downloaded(create, name: str) -> nn.Module:
         return create()
     except Exception as error:
         raise InputError(
-            f"The weights of {name} could not be downloaded ({error}); give cascade.analyser.weights a safetensors file."
+            f"The weights of {name} could not be downloaded ({error}); give cascade.analyser.weights a safetensors "
+            "file."
         ) from error
 
 

@@ -241,13 +241,13 @@ def build_refiner(
     """A refiner with fresh weights: the student's architecture and settings unless the arguments name others."""
     fusion = build_fusion(arguments.fuse, arguments.max_regions, arguments.fuse_width)
     settings = dict(arguments.refiner.config)
-    own = isinstance(student, ImageRestorationPreTrainedModel)
-    architecture = arguments.refiner.architecture or (student.config.model_type if own else None)
+    own = student.config if isinstance(student, ImageRestorationPreTrainedModel) else None
+    architecture = arguments.refiner.architecture or (own.model_type if own is not None else None)
     if architecture is None:
         raise ValueError("The student is a foreign module, so cascade.refiner.architecture has to name one of ours.")
     config_class, model_class = architectures[architecture]
-    if own and architecture == student.config.model_type:
-        inherited = student.config.to_dict()
+    if own is not None and architecture == own.model_type:
+        inherited = own.to_dict()
         names = set(config_class().to_dict()) - set(_NOT_INHERITED)
         settings = {**{name: inherited[name] for name in names if name in inherited}, **settings}
     settings.update(num_channels=fusion.out_channels, num_channels_out=3)

@@ -116,9 +116,7 @@ def protocol_named(name: str) -> Protocol:
         InputError: when there is none.
     """
     if name not in PROTOCOLS:
-        raise InputError(
-            f"There is no protocol {name!r}{nearest(name, PROTOCOLS) or '.'} Known: {', '.join(PROTOCOLS)}."
-        )
+        raise InputError(f"There is no protocol {name!r}{nearest(name, PROTOCOLS)} Known: {', '.join(PROTOCOLS)}.")
     return PROTOCOLS[name]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -140,12 +140,13 @@ def load_config(kind: type[Config], path: str | Path | None, overrides: list[str
             _check_keys(OmegaConf.to_container(written), kind, str(path))
             base = OmegaConf.merge(base, written)
         for key, value in dotted:
-            OmegaConf.update(base, key, OmegaConf.create(f"value: {value}" if value else "value: null").value)
+            OmegaConf.update(base, key, value if _is_text(kind, key) else OmegaConf.create(f"value: {value}").value)
         return OmegaConf.to_object(base)  # type: ignore[return-value]
     except InputError:
         raise
-    except (OmegaConfBaseException, ValueError) as error:
-        raise InputError(f"{str(error).splitlines()[0]} Mend the config or the option.") from error
+    except OmegaConfBaseException as error:
+        sentence = str(error).splitlines()[0]
+        raise InputError(f"{getattr(error, 'full_key', None) or 'A key'}: {sentence}; mend it.") from error
     except Exception as error:
         raise InputError(f"{path} cannot be read as YAML ({error}); mend it.") from error
 
@@ -174,6 +175,16 @@ def _pairs(overrides: list[str], known: list[str]) -> list[tuple[str, str]]:
     return pairs
 
 
+def _is_text(kind: Any, key: str) -> bool:
+    """Whether the value of a dotted key is text as it stands, so that `--mode null` is a word and not nothing."""
+    for name in key.split("."):
+        hints = get_type_hints(kind) if dataclasses.is_dataclass(kind) else {}
+        if name not in hints:
+            return False
+        kind = hints[name]
+    return kind is str or kind == (str | None)
+
+
 def _keys(kind: Any, prefix: str = "") -> list[str]:
     """All dotted keys of a dataclass; a dictionary inside takes any key below its own."""
     keys = []
@@ -193,9 +204,7 @@ def _keys(kind: Any, prefix: str = "") -> list[str]:
 def _check_key(key: str, known: list[str], place: str) -> None:
     if key in known or any(name.endswith(".*") and key.startswith(name[:-1]) for name in known):
         return
-    raise InputError(
-        f"{place} has the unknown key {key!r}{nearest(key, known) or '.'} See recipes/configs/ for all keys."
-    )
+    raise InputError(f"{place} has the unknown key {key!r}{nearest(key, known)} See recipes/configs/ for all keys.")
 
 
 def _check_keys(written: Any, kind: Any, place: str) -> None:

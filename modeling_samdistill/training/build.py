@@ -126,9 +126,10 @@ def build_pictures(
     kept = sorted(set(range(len(source))) - set(held_out))
     if not kept:
         raise InputError(f"{data.dataset} has {len(source)} picture(s); none is left to train on.")
-    has_labels = arguments.uses_masks and segments_folder is not None
-    segments = open_segments(segments_folder) if has_labels and segments_folder != "column" else None
-    kind = {"sam": "true", "placebo": data.placebo}.get(arguments.mode, "none") if has_labels else "none"
+    segments, kind = None, "none"
+    if arguments.uses_masks and segments_folder is not None:
+        segments = open_segments(segments_folder) if segments_folder != "column" else None
+        kind = data.placebo if arguments.mode == "placebo" else "true"
     training = TrainingPictures(source, kept, data, arguments.seed, segments, kind)
     # Nothing held out leaves the training pictures to look at.
     validation = TrainingPictures(source, held_out or kept, data, arguments.seed, segments, kind)

@@ -301,7 +301,7 @@ class Run:
         )
         loader = DataLoader(
             self.training,
-            batch_sampler=keys,  # type: ignore[arg-type]
+            batch_sampler=keys,
             num_workers=self.arguments.data.workers,
             pin_memory=accelerator.device.type == "cuda",
         )

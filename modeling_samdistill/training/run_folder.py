@@ -38,15 +38,14 @@ def open_run_folder(output_dir: Path, arguments: TrainingArguments) -> None:
         for key in sorted(before.keys() | now.keys()):
             if key not in FREE and before.get(key) != now.get(key):
                 raise InputError(
-                    f"{output_dir} holds a run with {key} = {before.get(key)!r}, and now it is {now.get(key)!r}; give the "
-                    "same settings to resume it, or another --output_dir."
+                    f"{output_dir} holds a run with {key} = {before.get(key)!r}, and now it is {now.get(key)!r}; give "
+                    "the same settings to resume it, or another --output_dir."
                 )
     path.write_text(as_yaml(arguments), encoding="utf-8")
 
 
 def _flat(node: Any, prefix: str = "") -> dict[str, Any]:
-    container = OmegaConf.to_container(node) if not isinstance(node, dict) else node
-    assert isinstance(container, dict)
+    container: Any = OmegaConf.to_container(node) if not isinstance(node, dict) else node
     flat: dict[str, Any] = {}
     for key, value in container.items():
         if isinstance(value, dict) and value:

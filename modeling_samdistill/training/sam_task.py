@@ -9,6 +9,8 @@ from torch import Tensor, nn
 from torchvision.ops import sigmoid_focal_loss
 from transformers import SamModel
 
+from modeling_samdistill.teachers.sam_prompting import decode
+
 
 @dataclass
 class SamLossWeights:
@@ -102,33 +104,6 @@ class SamTrainingTask(nn.Module):
             "dice": dice.gather(2, best).mean() + share * dice.mean(),
             "iou": (scores.float() - iou).square().mean(),
         }
-
-
-def decode(
-    model: SamModel,
-    embeddings: Tensor,
-    points: Tensor | None = None,
-    labels: Tensor | None = None,
-    boxes: Tensor | None = None,
-    previous_masks: Tensor | None = None,
-    multimask_output: bool = True,
-) -> tuple[Tensor, Tensor]:
-    """Mask logits (B, P, C, M, M) and predicted IoUs (B, P, C) of prompts for B encoded pictures.
-
-    Positions are encoded in float32 also under autocast: bfloat16 would round them to whole pixels.
-    """
-    with torch.autocast(embeddings.device.type, enabled=False):
-        sparse, dense = model.prompt_encoder(
-            input_points=points, input_labels=labels, input_boxes=boxes, input_masks=previous_masks
-        )
-        positions = model.get_image_wide_positional_embeddings().expand(embeddings.shape[0], -1, -1, -1)
-    return model.mask_decoder(
-        image_embeddings=embeddings,
-        image_positional_embeddings=positions,
-        sparse_prompt_embeddings=sparse,
-        dense_prompt_embeddings=dense,
-        multimask_output=multimask_output,
-    )
 
 
 def mask_iou(masks: Tensor, regions: Tensor) -> Tensor:

@@ -52,7 +52,9 @@ def test_region_pooling_is_the_mean_over_each_region():
         for label in MASKS.labels[picture].unique():
             inside = MASKS.labels[picture] == label
             mean = (PICTURES[picture] * 0.5)[:, inside].mean(dim=1)
-            assert torch.allclose(fused[picture, 6:9][:, inside], mean[:, None].expand(-1, int(inside.sum())), atol=1e-6)
+            assert torch.allclose(
+                fused[picture, 6:9][:, inside], mean[:, None].expand(-1, int(inside.sum())), atol=1e-6
+            )
 
 
 def test_prototypes_are_the_mean_feature_of_each_region():

@@ -1,0 +1,171 @@
+"""Model cards, written from the config and the results file: a number that was not measured cannot get in."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import yaml
+from huggingface_hub import EvalResult, ModelCard, ModelCardData
+from transformers import AutoModelForImageToImage
+
+from ..evaluation.results import Measurement, read_results, weights_sha256
+from ..models import ImageRestorationConfig
+
+PURPOSE = {
+    "denoise": "removes noise from photographs",
+    "derain": "removes rain streaks from photographs",
+    "deblur": "sharpens photographs blurred by a shaking camera",
+}
+
+#: How the modes of a training are told to a reader.
+MODES = {
+    "alone": "It was trained alone, without a cascade or SAM.",
+    "null": "It was trained alone, with a vanishing extra term, to show how far chance moves a result.",
+    "self": "It was trained in a cascade without masks, a control of the method.",
+    "placebo": "It was trained in a cascade with masks that mean nothing, a control of the method.",
+    "sam": "It was distilled: a second network that also sees semantic masks taught it, and is not part of it.",
+}
+
+
+def restoration_card(
+    name: str,
+    config: ImageRestorationConfig,
+    parameters: int,
+    training: dict,
+    results: Sequence[Measurement],
+    pictures: str,
+    license_text: str | None = None,
+) -> ModelCard:
+    """
+    Args:
+        name: Of the folder or repository, as `from_pretrained` takes it.
+        config: The student's.
+        parameters: How many it has.
+        training: The run's settings, as its `config.yaml` holds them.
+        results: The lines of the results file that are about these weights.
+        pictures: What it was trained on, in words or as a Hub id.
+        license_text: On what terms the weights are given, where they are not the code's.
+    """
+    data = ModelCardData(
+        license="other" if license_text else "apache-2.0",
+        license_name="bsds500-research" if license_text else None,
+        library_name="transformers",
+        pipeline_tag="image-to-image",
+        tags=["image-restoration", str(config.task), config.model_type, "samdistill"],
+        metrics=sorted({row.metric for row in results}) or None,
+        model_name=name,
+        eval_results=[_eval_result(row, config) for row in results] or None,
+    )
+    body = "\n\n".join(
+        part
+        for part in (
+            f"# {name}",
+            f"A {config.model_type} network of {parameters / 1e6:.2f} M parameters that {_purpose(config)}. "
+            f"{MODES[training['mode']]} At test time it is a plain network: no SAM, no second network.",
+            _example(name),
+            _results_table(results),
+            _training(training, pictures),
+            _limits(config),
+            f"## Licence\n\n{license_text}" if license_text else "",
+            "## Citation\n\nThe method is that of *Distilling Semantic Priors from SAM to Efficient Image Restoration "
+            "Models*, CVPR 2024, [arXiv 2403.16368](https://arxiv.org/abs/2403.16368), implemented anew by samdistill; "
+            "what its abstract leaves open is ours.",
+        )
+        if part
+    )
+    return ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")
+
+
+def write_restoration_card(
+    folder: Path, name: str, run_folder: Path, pictures: str, results_file: Path, license_text: str | None = None
+) -> None:
+    """Writes `README.md` into a folder that `save_student` made, from its run and from what was measured of it."""
+    student = AutoModelForImageToImage.from_pretrained(folder)
+    sha256 = weights_sha256(folder)
+    measured = read_results(results_file) if results_file.is_file() else []
+    card = restoration_card(
+        name,
+        student.config,
+        student.num_parameters(),
+        read_training(run_folder),
+        [row for row in measured if row.weights_sha256 == sha256],
+        pictures,
+        license_text,
+    )
+    (folder / "README.md").write_text(str(card), encoding="utf-8")
+
+
+def read_training(run_folder: Path) -> dict:
+    """The settings that a run wrote into its folder."""
+    return yaml.safe_load((run_folder / "config.yaml").read_text(encoding="utf-8"))
+
+
+def _purpose(config: ImageRestorationConfig) -> str:
+    return PURPOSE.get(str(config.task), "restores photographs")
+
+
+def _eval_result(row: Measurement, config: ImageRestorationConfig) -> EvalResult:
+    return EvalResult(
+        task_type="image-to-image",
+        task_name=str(config.task),
+        dataset_type=row.dataset,
+        dataset_name=row.dataset,
+        dataset_split=row.split,
+        metric_type=row.metric,
+        metric_name=f"{row.metric} ({row.protocol})",
+        metric_value=round(row.value, 4),
+        metric_args={"protocol": row.protocol, **row.arguments},
+    )
+
+
+def _example(name: str) -> str:
+    return f"""```python
+from modeling_samdistill import ImageRestorationPipeline
+
+restore = ImageRestorationPipeline.from_pretrained("{name}")
+restore("photo.jpg").save("restored.png")
+```
+
+Where the package is not installed, `AutoModelForImageToImage.from_pretrained(..., trust_remote_code=True)` loads the
+same network from the files beside this card."""
+
+
+def _results_table(results: Sequence[Measurement]) -> str:
+    if not results:
+        return "## Results\n\nNot measured yet by a named protocol."
+    rows = ["| set | protocol | pictures | metric | degraded input | restored |", "|---|---|---|---|---|---|"]
+    for row in results:
+        digits = 2 if row.metric == "psnr" else 4
+        arguments = "".join(f", {key} {value:g}" for key, value in row.arguments.items() if key == "sigma")
+        rows.append(
+            f"| {row.dataset} | `{row.protocol}`{arguments} | {row.pictures} | {row.metric.upper()} "
+            f"| {row.input_value:.{digits}f} | {row.value:.{digits}f} |"
+        )
+    note = "PSNR in dB. Means over pictures, measured by `samdistill evaluate`; the lines are in the results file."
+    return "## Results\n\n" + "\n".join(rows) + f"\n\n{note}"
+
+
+def _training(training: dict, pictures: str) -> str:
+    data = training["data"]
+    degradation = {data["degradation"]["kind"]: data["degradation"].get(data["degradation"]["kind"])}
+    return (
+        f"## Training\n\n{training['max_steps']} steps of {training['batch_size']} crops of {data['crop_size']} pixels, "
+        f"AdamW from {training['learning_rate']:g} to {training['final_learning_rate']:g} by a cosine, loss "
+        f"{training['loss']}, moving average {training['ema_decay']}, seed {training['seed']}, "
+        f"mixed precision {training['mixed_precision']}. Pictures: {pictures}, without every {data['validation_every']}th, "
+        "which is kept for validation. Degraded on the fly:\n\n"
+        f"```yaml\n{yaml.safe_dump(degradation, sort_keys=False, default_flow_style=None).strip()}\n```"
+    )
+
+
+def _limits(config: ImageRestorationConfig) -> str:
+    kind = {
+        "denoise": "Gaussian noise; the noise of real cameras differs, and the network has not seen it",
+        "derain": "rain streaks drawn by a program; mist, drops on the lens and standing water stay",
+        "deblur": "blur by one motion of the whole picture; things that move by themselves stay blurred",
+    }.get(str(config.task), "what its training shows")
+    return (
+        f"## Limits\n\nIt was trained on {kind}. It is small and was trained for minutes on a CPU: a first version, far "
+        "from the best of its field. Not for evidence, medicine or anything where invented detail does harm."
+    )
