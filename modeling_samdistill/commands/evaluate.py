@@ -48,11 +48,12 @@ def evaluate(
     import torch
 
     from ..blur_kernels import read_kernels
-    from ..bundled_models import resolve_model
     from ..evaluation.protocols import protocol_named
     from ..evaluation.results import record_evaluation, weights_sha256
     from ..evaluation.run import evaluate_model
     from ..evaluation.sets import open_set
+    from ..restoration.loading import find_model, load_model
+    from ..restoration.pipeline import choose_device
 
     chosen = protocol_named(protocol)
     pictures = open_set(dataset, channels=chosen.channels, split=split)
@@ -62,8 +63,8 @@ def evaluate(
         if threads < 1:
             raise InputError(f"--threads is a number of CPU threads and at least 1, not {threads}.")
         torch.set_num_threads(threads)
-    source = resolve_model(model)
-    network = _load(source, model, device)
+    network = load_model(model)
+    network.to(choose_device(device))  # type: ignore[arg-type]
     _warn_of_other_task(network, protocol, noise=sigma is not None)
     evaluation = evaluate_model(network, pictures, chosen, sigma=sigma, kernels=blurs, limit=limit)
     label = name or Path(model).name
@@ -81,34 +82,12 @@ def evaluate(
             results,
             evaluation,
             model=label,
-            weights_sha256=weights_sha256(source),
+            weights_sha256=weights_sha256(find_model(model)),
             command=_command(_without_folders(model), options),
             seed=seed,
             steps=steps,
         )
         print(f"Appended to {results}.")
-
-
-def _load(source: str, given: str, device: str) -> PreTrainedModel:
-    import torch
-    from transformers import AutoModelForImageToImage
-
-    # Registers our architectures; the command line's help does without.
-    from .. import models as models
-
-    if device not in ("auto", "cpu", "cuda"):
-        raise InputError(f"--device is cpu, cuda or auto, not {device!r}.")
-    if device == "cuda" and not torch.cuda.is_available():
-        raise InputError("--device cuda was asked for and PyTorch finds no GPU here: use --device cpu.")
-    try:
-        network = AutoModelForImageToImage.from_pretrained(source, dtype=torch.float32, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        raise InputError(
-            f"{given!r} is no bundled model, nor a folder or Hub id that holds a restoration model: {lines[0]}"
-        ) from error
-    use_gpu = device == "cuda" or (device == "auto" and torch.cuda.is_available())
-    return network.to("cuda" if use_gpu else "cpu")
 
 
 def _warn_of_other_task(network: PreTrainedModel, protocol: str, noise: bool) -> None:

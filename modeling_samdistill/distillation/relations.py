@@ -25,7 +25,7 @@ def region_prototypes(features: torch.Tensor, masks: SemanticMasks) -> tuple[tor
         Prototypes (B, K, C), and (B, K) bool: which regions still cover something at that size.
     """
     membership = F.one_hot(masks.labels, masks.valid.shape[1] + 1)[..., 1:].permute(0, 3, 1, 2).to(features.dtype)
-    membership = F.adaptive_avg_pool2d(membership, tuple(features.shape[-2:])).flatten(2)
+    membership = F.adaptive_avg_pool2d(membership, (features.shape[-2], features.shape[-1])).flatten(2)
     areas = membership.sum(dim=2)
     sums = torch.bmm(membership, features.flatten(2).transpose(1, 2))
     return sums / areas.clamp(min=1e-6)[..., None], masks.valid & (areas > 1e-6)

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 import torch
 from safetensors.torch import load_file
 from torch import nn
-from transformers import AutoModelForImageToImage
 
 from ..bundled_models import TEACHER, resolve_model
 from ..data import TrainingPictures, open_pictures
@@ -18,6 +17,7 @@ from ..data.segments import open_segments
 from ..distillation import CascadeArguments, DistillationTask, Refiner, WeightSchedule, build_analyser, build_refiner
 from ..errors import InputError, nearest
 from ..models import ARCHITECTURES
+from ..restoration.loading import load_model
 from .arguments import StudentArguments, TrainingArguments
 
 if TYPE_CHECKING:
@@ -40,23 +40,11 @@ def build_student(arguments: StudentArguments, task: str, loss: str) -> nn.Modul
             f"Choose one of: {', '.join(ARCHITECTURES)}, or package.module:function."
         )
     if arguments.weights is not None:
-        student = load_student(arguments.weights)
+        student = load_model(arguments.weights)
         student.config.task, student.config.loss = task, loss
         return student
     config_class, model_class = ARCHITECTURES[arguments.architecture]
     return model_class(config_class(task=task, loss=loss, **arguments.config))
-
-
-def load_student(weights: str):
-    """A student from a folder, a bundled name or the Hub, in float32.
-
-    Raises:
-        InputError: when there is no model.
-    """
-    try:
-        return AutoModelForImageToImage.from_pretrained(resolve_model(weights), dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise InputError(f"No model can be loaded from {weights!r}: {error}") from error
 
 
 def build_task(arguments: TrainingArguments, pictures_have_labels: bool) -> DistillationTask:

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import scipy.io
 
-from modeling_samdistill.errors import InputError
 from modeling_samdistill.blur_kernels import blur, read_kernels
+from modeling_samdistill.errors import InputError
 from modeling_samdistill.evaluation.protocols import PROTOCOLS, gaussian_noise, protocol_named, quantise
 from modeling_samdistill.evaluation.sets import open_set
 from tests.development_data import data_path, needs

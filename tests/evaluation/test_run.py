@@ -210,7 +210,7 @@ def test_command_records_nothing_when_it_fails_half_way(clean_folder, model_fold
     [
         (["--protocol", "psnr"], "There is no protocol 'psnr'"),
         (["--protocol", "rgb"], "give --sigma"),
-        (["--protocol", "rgb", "--sigma", "25", "--device", "gpu"], "--device is cpu, cuda or auto"),
+        (["--protocol", "rgb", "--sigma", "25", "--device", "gpu"], "is not there (PyTorch finds"),
         (["--protocol", "rgb", "--sigma", "25", "--threads", "0"], "at least 1, not 0"),
         (["--protocol", "rgb", "--sigma", "25", "--limit", "0"], "at least 1, not 0"),
     ],
