@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from torch import nn
 
 
 @dataclass(frozen=True)
@@ -44,20 +45,28 @@ class SemanticMasks:
             max_regions: K; smaller regions beyond it become 0.
             scores: (B, L) float, the score of label l at l - 1; without them every region scores 1.
         """
-        sorted_labels = torch.zeros_like(labels, dtype=torch.int64)
-        valid = torch.zeros(len(labels), max_regions, dtype=torch.bool, device=labels.device)
-        sorted_scores = torch.zeros(len(labels), max_regions, device=labels.device)
-        for index, label_map in enumerate(labels.to(torch.int64)):
-            names, inverse, areas = torch.unique(label_map, return_inverse=True, return_counts=True)
-            areas = areas.masked_fill(names == 0, -1)
-            order = areas.argsort(descending=True, stable=True)[:max_regions]
-            order = order[areas[order] > 0]
-            ranks = torch.zeros_like(names)
-            ranks[order] = torch.arange(1, len(order) + 1, device=labels.device)
-            sorted_labels[index] = ranks[inverse]
-            valid[index, : len(order)] = True
-            sorted_scores[index, : len(order)] = 1.0 if scores is None else scores[index, names[order] - 1]
-        return cls(sorted_labels, valid, sorted_scores)
+        if labels.ndim != 3 or labels.is_floating_point() or (labels.numel() and labels.min() < 0):
+            raise ValueError(
+                f"The label maps are {labels.dtype} of shape {tuple(labels.shape)}; expected integers from 0 of (batch, "
+                "height, width)."
+            )
+        flat = labels.flatten(1).to(torch.int64)
+        # Label 0 has a column too, and there are always `max_regions` others to take.
+        columns = max(int(flat.max()) + 1 if flat.numel() else 1, max_regions + 1)
+        offsets = torch.arange(len(flat), device=flat.device)[:, None] * columns
+        areas = torch.bincount((flat + offsets).flatten(), minlength=len(flat) * columns).view(len(flat), columns)
+        areas[:, 0] = 0
+        largest, order = areas.sort(dim=1, descending=True, stable=True)
+        order, valid = order[:, :max_regions], largest[:, :max_regions] > 0
+        numbers = torch.arange(1, max_regions + 1, device=flat.device)
+        ranks = torch.zeros_like(areas).scatter_(1, order, numbers * valid)
+        ranks[:, 0] = 0
+        if scores is None:
+            sorted_scores = valid.float()
+        else:
+            padded = nn.functional.pad(scores, (1, max(0, columns - 1 - scores.shape[1])))
+            sorted_scores = padded.gather(1, order) * valid
+        return cls(ranks.gather(1, flat).view(labels.shape), valid, sorted_scores)
 
     def masks(self) -> torch.Tensor:
         """(B, K, H, W) bool, one plane a region; planes of regions that are not there are empty."""
