@@ -11,6 +11,8 @@ from ..errors import InputError
 from .evaluate import evaluate
 from .models import models
 from .restore import restore
+from .segment import segment
+from .web import web
 
 app = typer.Typer(
     name="samdistill",
@@ -21,7 +23,9 @@ app = typer.Typer(
 )
 app.command()(restore)
 app.command()(evaluate)
+app.command()(segment)
 app.command()(models)
+app.command()(web)
 
 
 def main() -> None:

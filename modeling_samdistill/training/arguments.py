@@ -169,8 +169,8 @@ def _pairs(overrides: list[str], known: list[str]) -> list[tuple[str, str]]:
             except StopIteration:
                 raise InputError(f"--{key} has no value; give options as --key value.") from None
         key = key.replace("-", "_")
-        key = SHORTHANDS.get(key, key) if key not in known else key
-        _check_key(key, known, "the command line")
+        _check_key(key, [*SHORTHANDS, *known], "the command line")
+        key = SHORTHANDS.get(key, key)
         pairs.append((key, value))
     return pairs
 

@@ -224,7 +224,7 @@ def test_command_refuses_wrong_options(clean_folder, model_folder, arguments, se
 def test_command_refuses_a_folder_that_holds_no_model(clean_folder, tmp_path):
     done = run_command(tmp_path, "--dataset", clean_folder, "--protocol", "rgb", "--sigma", 25)
     assert isinstance(done.exception, InputError)
-    assert "nor a folder or Hub id that holds a restoration model" in str(done.exception)
+    assert "has no config.json" in str(done.exception)
 
 
 def test_a_model_without_weights_has_no_hash(tmp_path):
