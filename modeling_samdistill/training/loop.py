@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.utils import ProjectConfiguration
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
@@ -22,12 +20,14 @@ from ..data import SampleOrder, TrainingPictures
 from ..distillation import DistillationTask
 from ..distillation.cascade import warmed_up_average
 from ..errors import InputError
+from .accelerator import make_accelerator
 from .arguments import TrainingArguments
 from .build import build_pictures, build_task
 from .checkpoints import checkpoints, load_checkpoint, save_checkpoint, step_of
 from .run_folder import open_run_folder
+from .schedule import Phase, learning_rate_at, phases_of
 from .student_folder import save_refiner, save_student
-from .teacher_segments import make_segments
+from .teacher_segments import segments_folder
 from .validation import validate
 
 
@@ -46,68 +46,11 @@ def distil(arguments: TrainingArguments) -> dict[str, float]:
     if accelerator.is_main_process:
         open_run_folder(output_dir, arguments)
     accelerator.wait_for_everyone()
-    segments = _segments_folder(arguments, accelerator)
+    segments = segments_folder(arguments, accelerator)
     training, validation = build_pictures(arguments, segments)
     task = build_task(arguments, pictures_have_labels=segments is not None)
     _say_what_runs(arguments, accelerator, task, training, validation)
     return Run(arguments, accelerator, task, training, validation, output_dir).train()
-
-
-def make_accelerator(arguments: TrainingArguments) -> Accelerator:
-    """Checks device and precision before anything is loaded.
-
-    Raises:
-        InputError: for a GPU where there is none, fp16 on a CPU, or a batch that cannot be split evenly.
-    """
-    has_gpu = torch.cuda.is_available()
-    if arguments.device == "cuda" and not has_gpu:
-        raise InputError("device is cuda but PyTorch sees no GPU here; use --device cpu, or auto.")
-    on_cpu = arguments.device == "cpu" or not has_gpu
-    if on_cpu and arguments.mixed_precision == "fp16":
-        raise InputError("mixed_precision is fp16, which has no gradient scaler on a CPU; use bf16 or no.")
-    accelerator = Accelerator(
-        cpu=on_cpu,
-        mixed_precision=arguments.mixed_precision,
-        log_with="tensorboard" if _has_tensorboard() else None,
-        project_config=ProjectConfiguration(project_dir=arguments.output_dir, logging_dir=arguments.output_dir),
-    )
-    parts = accelerator.num_processes * arguments.accumulate
-    if arguments.batch_size % parts:
-        raise InputError(
-            f"batch_size is {arguments.batch_size}, which cannot be split evenly over {accelerator.num_processes} "
-            f"process(es) x {arguments.accumulate} accumulated parts; choose a multiple of {parts}."
-        )
-    return accelerator
-
-
-@dataclass(frozen=True)
-class Phase:
-    """A stretch of steps in which the same parts are trained."""
-
-    name: str
-    first_step: int
-    last_step: int
-
-
-def phases_of(arguments: TrainingArguments, has_refiner: bool) -> list[Phase]:
-    """One joint phase, or student, refiner, distil as `cascade.phases` shares them out."""
-    steps, shares = arguments.max_steps, arguments.cascade.phases
-    if not has_refiner or shares.student + shares.refiner == 0:
-        return [Phase("joint", 0, steps)]
-    first, second = round(steps * shares.student), round(steps * (shares.student + shares.refiner))
-    phases = [Phase("student", 0, first), Phase("refiner", first, second), Phase("distil", second, steps)]
-    return [phase for phase in phases if phase.last_step > phase.first_step]
-
-
-def learning_rate_at(step: int, phase: Phase, arguments: TrainingArguments) -> float:
-    """Linear warm-up, then half a cosine to the final rate, over the phase that `step` lies in."""
-    done, length = step - phase.first_step, phase.last_step - phase.first_step
-    warm_up = min(arguments.warm_up_steps, length // 10)
-    if done < warm_up:
-        return arguments.learning_rate * (done + 1) / warm_up
-    progress = (done - warm_up) / max(1, length - warm_up)
-    low, high = arguments.final_learning_rate, arguments.learning_rate
-    return low + (high - low) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 class Run:
@@ -191,7 +134,7 @@ class Run:
         chunks = [dict(zip(batch, values)) for values in zip(*(value.chunk(parts) for value in batch.values()))]
         for number, chunk in enumerate(chunks):
             last = number == len(chunks) - 1
-            with self.accelerator.no_sync(model) if not last else _nothing():
+            with self.accelerator.no_sync(model) if not last else nullcontext():
                 losses = model(**chunk, progress=progress)
                 self.accelerator.backward(losses["total"] / parts)
             for name, value in losses.items():
@@ -322,35 +265,6 @@ class Run:
         if self.accelerator.is_main_process:
             with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")
-
-
-class _nothing:
-    def __enter__(self) -> None: ...
-
-    def __exit__(self, *exception: object) -> None: ...
-
-
-def _has_tensorboard() -> bool:
-    try:
-        import tensorboard  # noqa: F401
-    except ImportError:
-        return False
-    return True
-
-
-def _segments_folder(arguments: TrainingArguments, accelerator: Accelerator) -> str | None:
-    """Where ready label maps lie: given, or made now by the teacher, once for each clean picture."""
-    if not arguments.uses_masks:
-        return None
-    if arguments.data.segments is not None:
-        return arguments.data.segments
-    if arguments.mode == "placebo" and not arguments.cascade.mask_cache:
-        raise InputError(
-            "mode placebo needs label maps to mix up; give --segments, or set cascade.mask_cache to true."
-        )
-    if not arguments.cascade.mask_cache:
-        return None
-    return make_segments(arguments, accelerator)
 
 
 def _say_what_runs(

@@ -15,11 +15,27 @@ from tqdm.auto import tqdm
 
 from ..bundled_models import TEACHER, resolve_model
 from ..data import open_pictures
+from ..errors import InputError
 from .arguments import TrainingArguments
 from .build import load_teacher
 
 if TYPE_CHECKING:
     from ..teachers import SamTeacher
+
+
+def segments_folder(arguments: TrainingArguments, accelerator: Accelerator) -> str | None:
+    """Where ready label maps lie: given, or made now by the teacher, once for each clean picture."""
+    if not arguments.uses_masks:
+        return None
+    if arguments.data.segments is not None:
+        return arguments.data.segments
+    if arguments.mode == "placebo" and not arguments.cascade.mask_cache:
+        raise InputError(
+            "mode placebo needs label maps to mix up; give --segments, or set cascade.mask_cache to true."
+        )
+    if not arguments.cascade.mask_cache:
+        return None
+    return make_segments(arguments, accelerator)
 
 
 def make_segments(arguments: TrainingArguments, accelerator: Accelerator) -> str:

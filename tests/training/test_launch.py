@@ -52,7 +52,9 @@ def test_a_run_killed_in_the_middle_ends_with_bit_identical_weights(folder, tmp_
     words = [sys.executable, RECIPE, *options(folder, tmp_path / "killed", **settings)]
     kills = 0
     for wanted in (10, 30):
-        process = subprocess.Popen(words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            words, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
         deadline = time.monotonic() + 120
         while process.poll() is None and time.monotonic() < deadline:
             saved = [int(path.name.split("-")[1]) for path in (tmp_path / "killed").glob("checkpoint-*")]

@@ -10,7 +10,8 @@ from transformers import AutoImageProcessor, AutoModelForImageToImage
 
 from modeling_samdistill.errors import InputError
 from modeling_samdistill.training.arguments import TrainingArguments
-from modeling_samdistill.training.loop import Phase, distil, learning_rate_at, phases_of
+from modeling_samdistill.training.loop import distil
+from modeling_samdistill.training.schedule import Phase, learning_rate_at, phases_of
 from recipes.distill import main as recipe
 from tests.training.small_runs import options, small_run, write_pictures
 
