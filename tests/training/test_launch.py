@@ -11,7 +11,9 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors.torch import load_file
+from transformers import AutoModelForImageToImage
 
+from tests.models.restoration_model_mixin import REMOTE_CODE, run_without_the_package
 from tests.training.small_runs import options, write_pictures
 
 ROOT = Path(__file__).parents[2]
@@ -95,6 +97,21 @@ def test_accelerate_launch_runs_the_recipe_to_a_folder_with_a_card(folder, tmp_p
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "student" / "README.md").read_text().startswith("---\n")
     assert list((tmp_path / "logs").rglob("events.out.tfevents*")), "TensorBoard has something to show"
+
+
+@pytest.mark.slow
+def test_the_student_gives_the_same_pixels_with_and_without_the_package(folder, tmp_path):
+    done = launch(RECIPE, *options(folder, tmp_path / "run", data__segments=str(folder / "masks")))
+    assert done.returncode == 0, done.stderr
+    (tmp_path / "run" / "student").rename(tmp_path / "model")
+    pixels = torch.rand(1, 3, 33, 47)
+    torch.save(pixels, tmp_path / "pixels.pt")
+    run_without_the_package(tmp_path, REMOTE_CODE)
+    with torch.no_grad():
+        here = AutoModelForImageToImage.from_pretrained(tmp_path / "model")(pixels).reconstruction
+    for auto_class in ("AutoModel", "AutoModelForImageToImage"):
+        there = torch.load(tmp_path / f"{auto_class}.pt", weights_only=True)["reconstruction"]
+        assert torch.equal(there, here)
 
 
 @pytest.mark.slow
