@@ -29,12 +29,12 @@ class Measurement:
 
     Attributes:
         model: its name, bundled or given.
-        weights_sha256: of its `model.safetensors`.
+        weights_sha256: of its `model.safetensors`; None for a method without weights.
         dataset, split: what was measured on; the folder's last part or the Hub id.
         protocol, arguments: the protocol and what it was given, such as `{"sigma": 25.0}`.
-        metric: "psnr" (dB) or "ssim".
+        metric: "psnr" (dB), "ssim", or for segmentations "covering", "iou_1_click", "iou_3_clicks".
         value: mean over the pictures.
-        input_value: the same mean of the degraded inputs.
+        input_value: the same mean of the degraded inputs; None where there are none.
         pictures: how many.
         per_image: CSV of the values of each picture, relative to the results file's folder.
         seed, steps: of the model's training, where known.
@@ -44,14 +44,14 @@ class Measurement:
     """
 
     model: str
-    weights_sha256: str
+    weights_sha256: str | None
     dataset: str
     split: str
     protocol: str
     arguments: dict[str, float | int]
     metric: str
     value: float
-    input_value: float
+    input_value: float | None
     pictures: int
     per_image: str
     seed: int | None
@@ -66,7 +66,7 @@ def record_evaluation(
     evaluation: Evaluation,
     *,
     model: str,
-    weights_sha256: str,
+    weights_sha256: str | None,
     command: str,
     seed: int | None = None,
     steps: int | None = None,
@@ -79,7 +79,7 @@ def record_evaluation(
     path = Path(path)
     means, input_means = evaluation.means, evaluation.input_means
     for metric in means:
-        if not (math.isfinite(means[metric]) and math.isfinite(input_means[metric])):
+        if not (math.isfinite(means[metric]) and math.isfinite(input_means.get(metric, 0.0))):
             raise InputError(
                 f"The mean {metric} is not finite, because a picture equals its clean version: nothing is recorded. "
                 "Leave such pictures out of the set."
@@ -95,7 +95,7 @@ def record_evaluation(
             arguments=evaluation.arguments,
             metric=metric,
             value=value,
-            input_value=input_means[metric],
+            input_value=input_means.get(metric),
             pictures=len(evaluation.pictures),
             per_image=per_image,
             seed=seed,
@@ -199,10 +199,11 @@ def _write_per_image(folder: Path, evaluation: Evaluation, model: str) -> str:
     metrics = list(evaluation.means)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
-    writer.writerow(["picture", "height", "width", *metrics, *(f"input_{metric}" for metric in metrics)])
+    of_input = [metric for metric in metrics if metric in evaluation.input_means]
+    writer.writerow(["picture", "height", "width", *metrics, *(f"input_{metric}" for metric in of_input)])
     for picture in evaluation.pictures:
         values = [repr(picture.values[metric]) for metric in metrics]
-        input_values = [repr(picture.input_values[metric]) for metric in metrics]
+        input_values = [repr(picture.input_values[metric]) for metric in of_input]
         writer.writerow([picture.name, picture.height, picture.width, *values, *input_values])
     text = table.getvalue()
     parts = [model, evaluation.dataset, evaluation.protocol]
