@@ -77,7 +77,7 @@ def measure(
         pictures = AnnotatedFolder(arguments.dataset, arguments.segments, arguments.validation_every, limit)
         chosen = choose_options(teacher, pictures)
         write_options(resolve_model(choose), chosen)
-        print(f"wrote {chosen} into {choose}")
+        print(f"options chosen on {len(pictures)} picture(s): {chosen}, written into {choose}")
     if evaluate:
         teacher = SamTeacher.from_pretrained(resolve_model(evaluate))
         evaluation = evaluate_teacher(teacher, AnnotatedFolder(arguments.dataset, arguments.segments, limit=limit))
