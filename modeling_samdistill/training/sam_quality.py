@@ -23,11 +23,11 @@ from modeling_samdistill.teachers.sam_clicks import SamClicks
 from modeling_samdistill.teachers.sam_loading import OPTIONS_ENTRY, LabelMapOptions
 from modeling_samdistill.training.sam_prompts import split_pictures
 
-#: What `choose_options` tries.
+#: What `choose_options` tries, what it starts from first: every mask, but for those alike.
 CANDIDATES: dict[str, Sequence[float]] = {
-    "predicted_iou": (0.3, 0.4, 0.5, 0.6, 0.7),
-    "stability": (0.0, 0.5, 0.7, 0.8),
-    "overlap": (0.3, 0.5, 0.7),
+    "predicted_iou": (0.0, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8),
+    "stability": (0.0, 0.3, 0.5, 0.7, 0.8, 0.9),
+    "overlap": (0.5, 0.2, 0.3, 0.4, 0.6, 0.7),
 }
 
 
@@ -103,7 +103,9 @@ def choose_options(teacher: SamTeacher, pictures: AnnotatedFolder) -> dict[str, 
 
     Of equal ones, the first is taken.
     """
-    chosen: dict[str, float] = {}
+    chosen = {name: values[0] for name, values in CANDIDATES.items()}
+    for name, value in chosen.items():
+        teacher.options = _with_option(teacher.options, name, value)
     for name, values in CANDIDATES.items():
         coverings = []
         for value in values:
