@@ -1,43 +1,68 @@
-"""Turn a finished run into a bundled model: float16 weights and a card with what was measured of them.
+"""Turn a finished run into a bundled model: float16 weights, remote code, and a card with what was measured of them.
 
-python recipes/bundle.py weights runs/denoise_nafnet nafnet-small-denoise
-samdistill evaluate nafnet-small-denoise --dataset CBSD68 --protocol rgb --sigma 25
-python recipes/bundle.py card runs/denoise_nafnet nafnet-small-denoise
+    python recipes/bundle.py weights nafnet-small-denoise --run runs/denoise_nafnet
+    samdistill evaluate nafnet-small-denoise --dataset CBSD68 --protocol rgb --sigma 25 \\
+        --results recipes/results/results.jsonl
+    python recipes/bundle.py card nafnet-small-denoise
+
+The second form writes code and card anew, after a measurement or a change of the package.
 """
 
 from __future__ import annotations
 
 import argparse
+import shutil
 import sys
 from pathlib import Path
+
+import yaml
 
 RECIPES = Path(__file__).parent
 PICTURES = "the 354 photographs of BSDS500 that lie in neither CBSD68 nor Rain100L"
 LICENSE = (
-    "The pictures it was trained on, the Berkeley Segmentation Data Set (BSDS500, Arbelaez et al., IEEE TPAMI 2011), are "
-    "given for non-commercial research and education, and so are these weights; cite the data set. The code is under the "
-    "Apache License 2.0."
+    "The pictures it was trained on, the Berkeley Segmentation Data Set (BSDS500, Arbelaez et al., IEEE TPAMI 2011), "
+    "are given for non-commercial research and education, and so are these weights; cite the data set. The code is "
+    "under the Apache License 2.0."
 )
 
 
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("part", choices=("weights", "card"))
-    parser.add_argument("run", type=Path, help="the output_dir of a run of recipes/distill.py")
     parser.add_argument("name", help="of the bundled model")
+    parser.add_argument("--run", type=Path, help="the output_dir of a run of recipes/distill.py")
     given = parser.parse_args(words)
+    folder = RECIPES.parent / "model_cards" / given.name
+    source = folder
+    if given.part == "weights":
+        if given.run is None:
+            parser.error("the weights come from a run: give --run its output_dir")
+        source = given.run / "student"
+    settings = portable_settings((given.run or folder) / ("config.yaml" if given.run else "training.yaml"))
+    write(source, folder, settings)
+    return 0
 
-    from transformers import AutoModelForImageToImage
 
+def portable_settings(path: Path) -> dict:
+    """A run's settings with the folders of the machine that ran it reduced to their last part."""
+    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, name in ((settings, "output_dir"), (settings["data"], "dataset"), (settings["data"], "segments")):
+        if section[name] is not None:
+            section[name] = Path(section[name]).name
+    return settings
+
+
+def write(source: Path, folder: Path, settings: dict) -> None:
+    """The whole bundled folder, from a student's folder or from itself."""
     from modeling_samdistill.hub.cards import write_restoration_card
+    from modeling_samdistill.restoration.loading import load_model
     from modeling_samdistill.training.student_folder import save_student
 
-    folder = RECIPES.parent / "model_cards" / given.name
-    if given.part == "weights":
-        save_student(AutoModelForImageToImage.from_pretrained(given.run / "student"), folder, half=True)
-    results = RECIPES / "results" / "results.jsonl"
-    write_restoration_card(folder, given.name, given.run, PICTURES, results, LICENSE)
-    return 0
+    student = load_model(str(source))
+    shutil.rmtree(folder, ignore_errors=True)
+    save_student(student, folder, half=True)
+    (folder / "training.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    write_restoration_card(folder, settings, PICTURES, RECIPES / "results" / "results.jsonl", LICENSE)
 
 
 if __name__ == "__main__":

@@ -18,6 +18,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+import yaml
+
 RESULTS = Path(__file__).parent / "results"
 
 
@@ -77,7 +79,6 @@ def measure(folder: Path, mode: str, seed: int, given: argparse.Namespace) -> li
     from modeling_samdistill.evaluation.results import read_results, record_evaluation, weights_sha256
     from modeling_samdistill.evaluation.run import evaluate_model
     from modeling_samdistill.evaluation.sets import open_set
-    from modeling_samdistill.hub.cards import read_training
     from modeling_samdistill.restoration.loading import load_model
 
     protocol = protocol_named(given.protocol)
@@ -96,9 +97,14 @@ def measure(folder: Path, mode: str, seed: int, given: argparse.Namespace) -> li
             weights_sha256=sha256,
             command=f"python recipes/compare.py --config {Path(given.config).name}",
             seed=seed,
-            steps=read_training(folder)["max_steps"],
+            steps=int(load_run(folder)["max_steps"]),
         )
     return [picture.values["psnr"] for picture in evaluation.pictures]
+
+
+def load_run(folder: Path) -> dict:
+    """The settings that a run wrote into its folder."""
+    return yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
 
 
 def table(

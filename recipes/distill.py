@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 from modeling_samdistill.errors import InputError
@@ -45,7 +46,7 @@ def write_card(arguments) -> None:
     ours = (folder / "student" / "config.json").is_file()
     if PartialState().is_main_process and ours:
         pictures = f"`{Path(arguments.data.dataset).name}`"
-        write_restoration_card(folder / "student", folder.name, folder, pictures, results)
+        write_restoration_card(folder / "student", asdict(arguments), pictures, results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Degrade three bundled pictures for the web page: spaces_app/examples/{noise,rain,blur}.png.
 
-    python recipes/make_examples.py
+python recipes/make_examples.py
 """
 
 from __future__ import annotations
@@ -23,7 +23,9 @@ def main() -> int:
         clean = np.asarray(Image.open(ROOT / "recipes" / "pictures" / f"{name}.png").convert("RGB"))
         arguments = DegradationArguments(kind=kind, noise=NoiseArguments(sigma=[25.0, 25.0]))
         degraded = quantise(degrade(clean.astype(np.float32) / 255, arguments, np.random.default_rng(2)))
-        Image.fromarray((degraded * 255).round().astype(np.uint8)).save(ROOT / "spaces_app" / "examples" / f"{kind}.png")
+        Image.fromarray((degraded * 255).round().astype(np.uint8)).save(
+            ROOT / "spaces_app" / "examples" / f"{kind}.png"
+        )
     return 0
 
 

@@ -42,7 +42,7 @@ def restoration_card(
         name: Of the folder or repository, as `from_pretrained` takes it.
         config: The student's.
         parameters: How many it has.
-        training: The run's settings, as its `config.yaml` holds them.
+        training: The run's settings, as a dictionary.
         results: The lines of the results file that are about these weights.
         pictures: What it was trained on, in words or as a Hub id.
         license_text: On what terms the weights are given, where they are not the code's.
@@ -78,27 +78,22 @@ def restoration_card(
 
 
 def write_restoration_card(
-    folder: Path, name: str, run_folder: Path, pictures: str, results_file: Path, license_text: str | None = None
+    folder: Path, training: dict, pictures: str, results_file: Path, license_text: str | None = None
 ) -> None:
-    """Writes `README.md` into a folder that `save_student` made, from its run and from what was measured of it."""
+    """Writes `README.md` into a folder that `save_student` made; it is named by that folder.
+
+    Args:
+        training, pictures, license_text: See `restoration_card`.
+        results_file: Its lines about these very weights come into the card.
+    """
     student = AutoModelForImageToImage.from_pretrained(folder)
     sha256 = weights_sha256(folder)
     measured = read_results(results_file) if results_file.is_file() else []
+    of_these = [row for row in measured if row.weights_sha256 == sha256]
     card = restoration_card(
-        name,
-        student.config,
-        student.num_parameters(),
-        read_training(run_folder),
-        [row for row in measured if row.weights_sha256 == sha256],
-        pictures,
-        license_text,
+        folder.name, student.config, student.num_parameters(), training, of_these, pictures, license_text
     )
     (folder / "README.md").write_text(str(card), encoding="utf-8")
-
-
-def read_training(run_folder: Path) -> dict:
-    """The settings that a run wrote into its folder."""
-    return yaml.safe_load((run_folder / "config.yaml").read_text(encoding="utf-8"))
 
 
 def _purpose(config: ImageRestorationConfig) -> str:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageToImage
 
+import modeling_samdistill.models
 from modeling_samdistill.bundled_models import MODEL_OF_TASK, bundled_folder, bundled_names
+from modeling_samdistill.evaluation.results import read_results, weights_sha256
 
 
 @pytest.mark.parametrize("task", MODEL_OF_TASK)
@@ -34,3 +37,24 @@ def test_a_bundled_network_is_a_complete_hub_folder_stored_small_and_loaded_as_f
     pixels = AutoImageProcessor.from_pretrained(folder)(torch.rand(3, 33, 17))["pixel_values"]
     with torch.no_grad():
         assert model(pixels).reconstruction.shape == (1, 3, 33, 17)
+
+
+@pytest.mark.parametrize("name", sorted(set(MODEL_OF_TASK.values()) & set(bundled_names())))
+def test_a_bundled_folder_has_the_code_of_the_package(name):
+    models = Path(modeling_samdistill.models.__file__).parent
+    copies = sorted(bundled_folder(name).glob("*.py"))
+    assert copies
+    for copy in copies:
+        assert copy.read_text() == (models / copy.name).read_text(), f"run: python recipes/bundle.py card {name}"
+
+
+@pytest.mark.parametrize("name", sorted(set(MODEL_OF_TASK.values()) & set(bundled_names())))
+def test_every_number_of_a_card_is_in_the_results_file(name):
+    results = Path(__file__).parents[2] / "recipes" / "results" / "results.jsonl"
+    sha256 = weights_sha256(bundled_folder(name))
+    measured = {f"{row.value:.2f}" if row.metric == "psnr" else f"{row.value:.4f}"
+                for row in read_results(results) if row.weights_sha256 == sha256}  # fmt: skip
+    table = [line.split("|") for line in (bundled_folder(name) / "README.md").read_text().splitlines() if " `" in line]
+    shown = {cells[6].strip() for cells in table if len(cells) > 7}
+    assert shown
+    assert shown <= measured
