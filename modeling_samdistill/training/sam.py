@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from torch import Tensor, nn
+from torch import Tensor
 from torch.optim.swa_utils import AveragedModel
 from torch.utils.data import DataLoader
 from tqdm import tqdm
@@ -27,6 +27,7 @@ from modeling_samdistill.teachers.small_sam import (
     small_sam_config,
     small_sam_processor,
 )
+from modeling_samdistill.training.sam_optimisation import averaging, decay_groups, schedule
 from modeling_samdistill.training.sam_prompts import RegionPrompts, split_pictures
 from modeling_samdistill.training.sam_task import SamLossWeights, SamTrainingTask
 
@@ -97,10 +98,10 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device}")
     config = small_sam_config(**asdict(arguments.model))
     task = SamTrainingTask(build_small_sam(config), arguments.losses, arguments.refined_per_picture)
-    ema = AveragedModel(task.model, multi_avg_fn=_averaging(arguments.ema_decay))
+    ema = AveragedModel(task.model, multi_avg_fn=averaging(arguments.ema_decay))
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
-        _decay_groups(task, arguments.weight_decay), lr=arguments.learning_rate, betas=(0.9, 0.98)
+        decay_groups(task, arguments.weight_decay), lr=arguments.learning_rate, betas=(0.9, 0.98)
     )
     training, validation = _samples(arguments, accelerator.num_processes)
     task, optimizer = accelerator.prepare(task, optimizer)
@@ -117,7 +118,7 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
     bar = tqdm(total=arguments.max_steps, initial=step, desc="small SAM", disable=not accelerator.is_main_process)
     for batch in loader:
         for group in optimizer.param_groups:
-            group["lr"] = arguments.learning_rate * _schedule(step, arguments.warmup_steps, arguments.max_steps)
+            group["lr"] = arguments.learning_rate * schedule(step, arguments.warmup_steps, arguments.max_steps)
         with accelerator.autocast():
             terms = task(batch, seed=_click_seed(arguments.seed, step, accelerator.process_index))
         accelerator.backward(terms["loss"])
@@ -207,37 +208,6 @@ def _samples(arguments: SamTrainingArguments, processes: int) -> tuple[_From, Re
     # More points than in training: the same pictures and prompts each time, so two steps can be compared.
     fixed = prompts(validation, points_per_picture=24, seed=12345, samples=len(validation), augment=False)
     return _From(drawn), fixed
-
-
-def _decay_groups(task: SamTrainingTask, weight_decay: float) -> list[dict]:
-    """Weight decay for matrices and kernels only: not for biases, norms, embeddings and positions."""
-    decayed: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in task.named_parameters():
-        if parameter.requires_grad:
-            plain = parameter.ndim < 2 or "embed" in name or "rel_pos" in name or "token" in name
-            (others if plain else decayed).append(parameter)
-    return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def _averaging(decay: float):
-    """Exponential average of the weights that follows closely in the first steps."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        now = min(decay, (1 + float(count)) / (10 + float(count)))
-        for old, new in zip(averaged, current, strict=True):
-            old.lerp_(new.to(old.dtype), 1 - now)
-
-    return update
-
-
-def _schedule(step: int, warmup: int, steps: int) -> float:
-    """Linear warm-up, then half a cosine to a hundredth."""
-    if step < warmup:
-        return (step + 1) / warmup
-    progress = (step - warmup) / max(1, steps - warmup)
-    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def _click_seed(seed: int, step: int, process: int) -> int:
