@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 def main(words: list[str]) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--config", help="a YAML file, such as recipes/configs/teacher_small_sam.yaml")
-    parser.add_argument("--dataset", help="a folder of pictures")
-    parser.add_argument("--segments", help="a folder of their label maps")
     parser.add_argument("--choose", metavar="TEACHER", help="choose the options of this teacher's label maps")
     parser.add_argument("--evaluate", metavar="TEACHER", help="measure this teacher: a bundled name, folder or Hub id")
     parser.add_argument("--results", default="recipes/results/results.jsonl", help="where its values are appended")
@@ -45,8 +43,6 @@ def main(words: list[str]) -> int:
 
     try:
         arguments = load_config(SamTrainingArguments, known.config, overrides)
-        arguments.dataset = known.dataset or arguments.dataset
-        arguments.segments = known.segments or arguments.segments
         if known.choose or known.evaluate:
             measure(arguments, known.choose, known.evaluate, known.results, known.limit)
         else:

@@ -15,10 +15,11 @@ def web(
     examples: Annotated[Path | None, typer.Option(help="A folder with noise.png, rain.png and blur.png.")] = None,
 ) -> None:
     """Open the web page with the bundled models on this machine."""
-    try:
-        from ..web.page import build_page
-    except ImportError as error:
-        from ..errors import InputError
+    from importlib.util import find_spec
 
-        raise InputError(f"The page needs Gradio ({error}): pip install 'samdistill[web]'.") from error
+    from ..errors import InputError
+    from ..web.page import build_page
+
+    if find_spec("gradio") is None:
+        raise InputError("The page needs Gradio, which is not installed: pip install 'samdistill[web]'.")
     build_page(examples).queue(max_size=20).launch(server_port=port, max_file_size="50mb")

@@ -29,7 +29,7 @@ class DataArguments:
         placebo: For `--mode placebo`: `other` (label maps of another picture) or `grid` (a regular grid with about as
             many regions).
         workers: Processes that read and degrade beside the training.
-        keep_in_memory: Keep decoded pictures, which is fast and takes their size in memory.
+        keep_in_memory: Keep decoded pictures, for sets that fit: width x height x 3 bytes a picture and worker.
         degradation: What is put on clean pictures.
     """
 
@@ -40,7 +40,7 @@ class DataArguments:
     crop_size: int = 128
     placebo: str = "other"
     workers: int = 1
-    keep_in_memory: bool = True
+    keep_in_memory: bool = False
     degradation: DegradationArguments = field(default_factory=DegradationArguments)
 
     def check(self) -> None:

@@ -133,9 +133,10 @@ def _results_table(results: Sequence[Measurement]) -> str:
     for row in results:
         digits = 2 if row.metric == "psnr" else 4
         arguments = "".join(f", {key} {value:g}" for key, value in row.arguments.items() if key == "sigma")
+        degraded = "" if row.input_value is None else f"{row.input_value:.{digits}f}"
         rows.append(
             f"| {row.dataset} | `{row.protocol}`{arguments} | {row.pictures} | {row.metric.upper()} "
-            f"| {row.input_value:.{digits}f} | {row.value:.{digits}f} |"
+            f"| {degraded} | {row.value:.{digits}f} |"
         )
     note = "PSNR in dB. Means over pictures, measured by `samdistill evaluate`; the lines are in the results file."
     return "## Results\n\n" + "\n".join(rows) + f"\n\n{note}"

@@ -169,8 +169,9 @@ def _pairs(overrides: list[str], known: list[str]) -> list[tuple[str, str]]:
             except StopIteration:
                 raise InputError(f"--{key} has no value; give options as --key value.") from None
         key = key.replace("-", "_")
-        _check_key(key, [*SHORTHANDS, *known], "the command line")
-        key = SHORTHANDS.get(key, key)
+        long = SHORTHANDS.get(key, key)
+        key = long if key not in known and long in known else key
+        _check_key(key, [*(short for short in SHORTHANDS if SHORTHANDS[short] in known), *known], "the command line")
         pairs.append((key, value))
     return pairs
 

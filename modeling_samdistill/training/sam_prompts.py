@@ -14,6 +14,9 @@ from transformers.utils.constants import IMAGENET_DEFAULT_MEAN, IMAGENET_DEFAULT
 from modeling_samdistill.errors import InputError
 from modeling_samdistill.teachers.label_maps import LabelMapFolder, check_label_map_size
 
+#: As many regions of a picture are told apart by the affinity term.
+MOST_REGIONS = 64
+
 _PICTURE_ENDINGS = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".tif", ".tiff")
 
 
@@ -44,6 +47,7 @@ class RegionPrompts(Dataset):
     `pixel_values` (3, S, S) float, normalised, padded with 0 at the right and the bottom;
     `points` (P, 1, 2) float, x and y in pixels of S, each inside its region;
     `boxes` (Q, 4) float, x1 y1 x2 y2 in pixels of S, jittered;
+    `label_map` (M, M) int64, the regions numbered from 0 (at most 64, the rest are the last), -1 in the padding;
     `point_regions` (P, M, M) and `box_regions` (Q, M, M) bool, the regions at the decoder's resolution M;
     `sample` int64, n itself.
     """
@@ -89,6 +93,7 @@ class RegionPrompts(Dataset):
         regions = self._small_label_map(labels, height, width)
         return {
             "pixel_values": torch.from_numpy(values).permute(2, 0, 1).contiguous(),
+            "label_map": torch.from_numpy(_numbered(regions)),
             **self._prompts(regions, rng),
             "sample": torch.tensor(n),
         }
@@ -130,6 +135,13 @@ class RegionPrompts(Dataset):
             "point_regions": torch.from_numpy(masks[: self.points_per_picture]),
             "box_regions": torch.from_numpy(masks[self.points_per_picture :]),
         }
+
+
+def _numbered(regions: np.ndarray) -> np.ndarray:
+    """Labels as 0, 1, ... in their order; -1 stays."""
+    names, numbers = np.unique(regions, return_inverse=True)
+    numbers = numbers.reshape(regions.shape) - int(names[0] < 0)
+    return np.minimum(numbers, MOST_REGIONS - 1).astype(np.int64)
 
 
 def _crop(

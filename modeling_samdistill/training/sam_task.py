@@ -6,10 +6,15 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 from torchvision.ops import sigmoid_focal_loss
 from transformers import SamModel
 
 from modeling_samdistill.teachers.sam_prompting import decode
+from modeling_samdistill.training.sam_prompts import MOST_REGIONS
+
+#: Logit of two patches being in the same region: this times their cosine above the middle.
+AFFINITY_SCALE, AFFINITY_MIDDLE = 6.0, 0.5
 
 
 @dataclass
@@ -19,6 +24,10 @@ class SamLossWeights:
     With the paper's a network without pre-trained weights stays at empty masks: `focal_alpha` (the weight of pixels
     inside a region, against 1 minus it outside) and `dice` are therefore twice as large.
 
+    `affinity` is the weight of a term on the encoder alone: whether two patches lie in the same region, told by how
+    alike their features are. It says of every patch what a prompt says of one, and from few pictures the encoder does
+    not learn without it.
+
     `other_masks` is the weight of the mean over the three masks, beside their minimum, in the first round: with the
     minimum alone, from random weights, one mask soon wins every prompt and the other two never learn.
     """
@@ -27,6 +36,7 @@ class SamLossWeights:
     focal_alpha: float = 0.5
     dice: float = 2.0
     iou: float = 1.0
+    affinity: float = 2.0
     other_masks: float = 0.05
 
 
@@ -61,8 +71,14 @@ class SamTrainingTask(nn.Module):
             watched = mask_iou(chosen > 0, regions).mean()
         second = self._second_round(embeddings, points, labels, chosen.detach(), regions, seed)
         terms = {name: first[name] + second[name] for name in first}
+        terms["affinity"] = affinity_loss(embeddings, batch["label_map"])
         weights = self.weights
-        terms["loss"] = weights.focal * terms["focal"] + weights.dice * terms["dice"] + weights.iou * terms["iou"]
+        terms["loss"] = (
+            weights.focal * terms["focal"]
+            + weights.dice * terms["dice"]
+            + weights.iou * terms["iou"]
+            + weights.affinity * terms["affinity"]
+        )
         terms["iou_1_click"] = watched
         return terms
 
@@ -104,6 +120,26 @@ class SamTrainingTask(nn.Module):
             "dice": dice.gather(2, best).mean() + share * dice.mean(),
             "iou": (scores.float() - iou).square().mean(),
         }
+
+
+def affinity_loss(embeddings: Tensor, label_map: Tensor) -> Tensor:
+    """Cross-entropy of "in the same region" for all pairs of patches, whose logit grows with the cosine of their features.
+
+    Args:
+        embeddings: (B, C, E, E).
+        label_map: (B, M, M) int64 from 0, -1 in the padding; a patch in several regions counts by its shares.
+    """
+    shares = F.one_hot(label_map.clamp(min=0), MOST_REGIONS) * (label_map >= 0)[..., None]
+    patch = label_map.shape[-1] // embeddings.shape[-1]
+    shares = F.avg_pool2d(shares.permute(0, 3, 1, 2).float(), patch).flatten(2).transpose(1, 2)
+    same = torch.bmm(shares, shares.transpose(1, 2))
+    features = F.normalize(embeddings.float().flatten(2).transpose(1, 2), dim=2)
+    logits = AFFINITY_SCALE * (torch.bmm(features, features.transpose(1, 2)) - AFFINITY_MIDDLE)
+    inside = shares.sum(dim=2) > 0.99
+    pairs = (inside[:, :, None] & inside[:, None]).float()
+    return (F.binary_cross_entropy_with_logits(logits, same, reduction="none") * pairs).sum() / pairs.sum().clamp(
+        min=1
+    )
 
 
 def mask_iou(masks: Tensor, regions: Tensor) -> Tensor:

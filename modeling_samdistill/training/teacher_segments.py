@@ -41,8 +41,8 @@ def segments_folder(arguments: TrainingArguments, accelerator: Accelerator) -> s
 def make_segments(arguments: TrainingArguments, accelerator: Accelerator) -> str:
     """Writes `<output_dir>/segments-<key>/<name>.png` for every picture and returns the folder.
 
-    Pictures that are done are not done again; the key depends on teacher and dataset, so that another teacher never
-    finds these. Each process takes its share.
+    Pictures that are done are not done again; the key depends on the teacher, its options and the dataset, so that
+    another teacher never finds these. Each process takes its share.
     """
     source = open_pictures(arguments.data.dataset, arguments.data.split)
     folder = Path(arguments.output_dir) / f"segments-{_key(arguments)}"
@@ -70,8 +70,10 @@ def _write(teacher: SamTeacher, clean: np.ndarray, path: Path, device: torch.dev
 def _key(arguments: TrainingArguments) -> str:
     teacher = resolve_model(arguments.teacher or TEACHER)
     weights = Path(teacher) / "model.safetensors"
+    config = Path(teacher) / "config.json"
     made_of = [
         hashlib.sha256(weights.read_bytes()).hexdigest() if weights.is_file() else teacher,
+        config.read_text(encoding="utf-8") if config.is_file() else "",
         arguments.data.dataset,
         arguments.data.split,
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import tempfile
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import gradio as gr
+if TYPE_CHECKING:
+    import gradio as gr
 
-from ..bundled_models import MODEL_OF_TASK, bundled_folder
-from ..errors import InputError
-from ..restoration import ImageRestorationPipeline, image_from_picture, read_picture
+    from ..restoration import ImageRestorationPipeline
 
 LABELS = {"noise": "denoise", "rain": "derain", "blur": "deblur"}
 
@@ -23,6 +23,8 @@ def build_page(examples: Path | None = None) -> gr.Blocks:
     Args:
         examples: A folder with `noise.png`, `rain.png` and `blur.png` to try.
     """
+    import gradio as gr
+
     with gr.Blocks(title="samdistill") as page:
         gr.Markdown(
             "# samdistill\nSmall networks that remove noise, rain streaks or shake from photographs. "
@@ -45,6 +47,11 @@ def build_page(examples: Path | None = None) -> gr.Blocks:
 
 def restore(path: str | None, wrong: str) -> tuple[tuple, str]:
     """A picture file and what is wrong with it to (before, after) and the restored file, in the input's format."""
+    import gradio as gr
+
+    from ..errors import InputError
+    from ..restoration import image_from_picture, read_picture
+
     if path is None:
         raise gr.Error("Drop a picture first.")
     if wrong not in LABELS:
@@ -67,4 +74,7 @@ def restore(path: str | None, wrong: str) -> tuple[tuple, str]:
 
 @lru_cache(maxsize=3)
 def _pipeline(task: str) -> ImageRestorationPipeline:
+    from ..bundled_models import MODEL_OF_TASK, bundled_folder
+    from ..restoration import ImageRestorationPipeline
+
     return ImageRestorationPipeline.from_pretrained(bundled_folder(MODEL_OF_TASK[task]))
