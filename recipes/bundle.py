@@ -5,7 +5,8 @@
         --results recipes/results/results.jsonl
     python recipes/bundle.py card nafnet-small-denoise
 
-The second form writes code and card anew, after a measurement or a change of the package.
+The last line writes code and card anew, after a measurement or a change of the package. A teacher goes the same way:
+`python recipes/bundle.py weights sam-small-bsds --run runs/small_sam`.
 """
 
 from __future__ import annotations
@@ -33,27 +34,40 @@ def main(words: list[str]) -> int:
     parser.add_argument("--run", type=Path, help="the output_dir of a run of recipes/distill.py")
     given = parser.parse_args(words)
     folder = RECIPES.parent / "model_cards" / given.name
-    source = folder
-    if given.part == "weights":
-        if given.run is None:
-            parser.error("the weights come from a run: give --run its output_dir")
-        source = given.run / "student"
-    settings = portable_settings((given.run or folder) / ("config.yaml" if given.run else "training.yaml"))
-    write(source, folder, settings)
+    if (given.part == "weights") != (given.run is not None):
+        parser.error("weights come from a run, so give --run its output_dir; a card is written from the folder itself")
+    run = given.run
+    settings = portable_settings(run / "config.yaml" if run else folder / "training.yaml")
+    if "task" in settings:
+        write_student(run / "student" if run else folder, folder, settings)
+    else:
+        write_teacher(run / "teacher" if run else folder, folder, settings)
     return 0
 
 
 def portable_settings(path: Path) -> dict:
     """A run's settings with the folders of the machine that ran it reduced to their last part."""
     settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for section, name in ((settings, "output_dir"), (settings["data"], "dataset"), (settings["data"], "segments")):
-        if section[name] is not None:
-            section[name] = Path(section[name]).name
+    for section in (settings, settings.get("data", {})):
+        for name in ("output_dir", "dataset", "segments"):
+            if section.get(name) is not None:
+                section[name] = Path(section[name]).name
     return settings
 
 
-def write(source: Path, folder: Path, settings: dict) -> None:
-    """The whole bundled folder, from a student's folder or from itself."""
+def write_teacher(source: Path, folder: Path, settings: dict) -> None:
+    """The bundled folder of a small SAM."""
+    from modeling_samdistill.hub.cards import write_teacher_card
+
+    if source != folder:
+        shutil.rmtree(folder, ignore_errors=True)
+        shutil.copytree(source, folder)
+    (folder / "training.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
+    write_teacher_card(folder, settings, PICTURES, RECIPES / "results" / "results.jsonl", LICENSE)
+
+
+def write_student(source: Path, folder: Path, settings: dict) -> None:
+    """The whole bundled folder of a student, from the folder of a run or from itself."""
     from modeling_samdistill.hub.cards import write_restoration_card
     from modeling_samdistill.restoration.loading import load_model
     from modeling_samdistill.training.student_folder import save_student

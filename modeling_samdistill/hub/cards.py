@@ -96,6 +96,49 @@ def write_restoration_card(
     (folder / "README.md").write_text(str(card), encoding="utf-8")
 
 
+def write_teacher_card(
+    folder: Path, training: dict, pictures: str, results_file: Path, license_text: str | None = None
+) -> None:
+    """Writes `README.md` into the folder of a small SAM: what it is not, how it was trained, what it reaches.
+
+    Args:
+        training: The settings of `recipes/train_sam.py`, as a dictionary.
+        pictures, license_text: See `restoration_card`.
+        results_file: Its lines about these weights, and about methods without any, come into the card.
+    """
+    sha256 = weights_sha256(folder)
+    measured = read_results(results_file) if results_file.is_file() else []
+    rows = [row for row in measured if row.protocol == "segments" and row.weights_sha256 in (sha256, None)]
+    data = ModelCardData(
+        license="other" if license_text else "apache-2.0",
+        license_name="bsds500-research" if license_text else None,
+        library_name="transformers",
+        pipeline_tag="mask-generation",
+        tags=["sam", "samdistill"],
+    )
+    table = ["| method | set | pictures | metric | value |", "|---|---|---|---|---|"]
+    table += [f"| {row.model} | {row.dataset} | {row.pictures} | {row.metric} | {row.value:.3f} |" for row in rows]
+    body = "\n\n".join(
+        part
+        for part in (
+            f"# {folder.name}",
+            "A small `SamModel` trained from scratch by samdistill on human segmentations. **It is not Meta's Segment "
+            "Anything Model**: it has the architecture, none of the weights, and is far behind it. It is there so that "
+            "distillation can be tried without the Hub; for real use take `facebook/sam-vit-base` or larger.",
+            "```python\nfrom modeling_samdistill import SamTeacher\n\n"
+            f'teacher = SamTeacher.from_pretrained("{folder.name}")'
+            "\nmasks = teacher(pictures)  # (B, 3, H, W) RGB in [0, 1] -> SemanticMasks\n```",
+            "## Results\n\n" + ("\n".join(table) if rows else "Not measured yet."),
+            f"## Training\n\n{training['max_steps']} steps of {training['batch_size']} pictures, seed {training['seed']}, "
+            f"by `recipes/train_sam.py` with `teacher_small_sam.yaml`. Pictures and label maps: {pictures}, without every "
+            f"{training['validation_every']}th, on which the thresholds of its label maps were chosen.",
+            f"## Licence\n\n{license_text}" if license_text else "",
+        )
+        if part
+    )
+    (folder / "README.md").write_text(str(ModelCard(f"---\n{data.to_yaml()}\n---\n\n{body}\n")), encoding="utf-8")
+
+
 def _purpose(config: ImageRestorationConfig) -> str:
     return PURPOSE.get(str(config.task), "restores photographs")
 

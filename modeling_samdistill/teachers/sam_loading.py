@@ -11,6 +11,7 @@ from huggingface_hub.errors import HfHubHTTPError
 from safetensors import SafetensorError
 from transformers import AutoConfig, SamConfig, SamImageProcessor, SamModel
 
+from ..bundled_models import resolve_model
 from ..errors import InputError, nearest
 
 #: The entry of a checkpoint's `config.json` with its own values of `LabelMapOptions`; transformers leaves it alone.
@@ -56,12 +57,13 @@ def load_sam(name: str | Path) -> tuple[SamModel, SamImageProcessor]:
     """A `SamModel` with float32 weights, whatever type they are stored in, and its image processor.
 
     Args:
-        name: a folder or a Hub id.
+        name: a bundled name, a folder or a Hub id.
 
     Raises:
         InputError: there is no such model, it is no SAM, or its weights are missing, broken or do not fit.
     """
-    place = str(Path(name).expanduser()) if Path(name).expanduser().exists() else str(name)
+    local = Path(resolve_model(str(name))).expanduser()
+    place = str(local) if local.exists() else str(name)
     _check_place(place)
     try:
         config = AutoConfig.from_pretrained(place)

@@ -27,6 +27,7 @@ from modeling_samdistill.teachers.small_sam import (
     small_sam_config,
     small_sam_processor,
 )
+from modeling_samdistill.training.arguments import as_yaml
 from modeling_samdistill.training.sam_optimisation import averaging, decay_groups, schedule
 from modeling_samdistill.training.sam_prompts import RegionPrompts, split_pictures
 from modeling_samdistill.training.sam_task import SamLossWeights, SamTrainingTask
@@ -109,6 +110,9 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
     averaged: SamModel = ema.module  # type: ignore[assignment]
     accelerator.register_for_checkpointing(ema)
     output = Path(arguments.output_dir)
+    if accelerator.is_main_process:
+        output.mkdir(parents=True, exist_ok=True)
+        (output / "config.yaml").write_text(as_yaml(arguments), encoding="utf-8")
     step = _resume(accelerator, output)
     training.first = step * arguments.batch_size * accelerator.num_processes
     loader = accelerator.prepare(
