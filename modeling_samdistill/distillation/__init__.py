@@ -8,7 +8,7 @@ from .arguments import (
     RefinerArguments,
     WeightSchedule,
 )
-from .cascade import DistillationTask, Refiner, build_refiner, restore
+from .cascade import DistillationTask, Refiner, build_refiner, check_settings, restore
 from .fusion import build_fusion
 from .relations import region_prototypes, relation_distance, relation_matrix
 
@@ -25,6 +25,7 @@ __all__ = [
     "build_analyser",
     "build_fusion",
     "build_refiner",
+    "check_settings",
     "region_prototypes",
     "relation_distance",
     "relation_matrix",

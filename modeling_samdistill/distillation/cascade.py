@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import nn
 from torch.optim.swa_utils import AveragedModel
 
-from ..models import ImageRestorationPreTrainedModel
+from ..errors import InputError, nearest
+from ..models import ImageRestorationConfig, ImageRestorationPreTrainedModel
 from ..models.modeling_image_restoration import reconstruction_loss
 from ..teachers.semantic_masks import SemanticMasks
 from .arguments import CascadeArguments
@@ -235,6 +236,20 @@ def restore(network: nn.Module, degraded: torch.Tensor) -> torch.Tensor:
     return output if isinstance(output, torch.Tensor) else output.reconstruction
 
 
+def check_settings(config_class: type[ImageRestorationConfig], settings: dict, place: str) -> None:
+    """Refuses what a configuration does not know, which transformers would keep without a word.
+
+    Raises:
+        InputError: naming the nearest setting.
+    """
+    known = config_class().to_dict()
+    for name in settings:
+        if name not in known:
+            raise InputError(
+                f"{place} has the unknown setting {name!r} for {config_class.model_type}{nearest(name, known)}"
+            )
+
+
 def build_refiner(
     arguments: CascadeArguments, student: nn.Module, architectures: dict[str, tuple[type, type]]
 ) -> Refiner:
@@ -244,8 +259,14 @@ def build_refiner(
     own = student.config if isinstance(student, ImageRestorationPreTrainedModel) else None
     architecture = arguments.refiner.architecture or (own.model_type if own is not None else None)
     if architecture is None:
-        raise ValueError("The student is a foreign module, so cascade.refiner.architecture has to name one of ours.")
+        raise InputError("The student is a foreign module, so cascade.refiner.architecture has to name one of ours.")
+    if architecture not in architectures:
+        raise InputError(
+            f"cascade.refiner.architecture is {architecture!r}{nearest(architecture, architectures)} "
+            f"Choose one of: {', '.join(architectures)}."
+        )
     config_class, model_class = architectures[architecture]
+    check_settings(config_class, settings, "cascade.refiner.config")
     if own is not None and architecture == own.model_type:
         inherited = own.to_dict()
         names = set(config_class().to_dict()) - set(_NOT_INHERITED)

@@ -14,7 +14,15 @@ from torch import nn
 from ..bundled_models import TEACHER, resolve_model
 from ..data import TrainingPictures, open_pictures
 from ..data.segments import open_segments
-from ..distillation import CascadeArguments, DistillationTask, Refiner, WeightSchedule, build_analyser, build_refiner
+from ..distillation import (
+    CascadeArguments,
+    DistillationTask,
+    Refiner,
+    WeightSchedule,
+    build_analyser,
+    build_refiner,
+    check_settings,
+)
 from ..errors import InputError, nearest
 from ..models import ARCHITECTURES
 from ..restoration.loading import load_model
@@ -41,9 +49,15 @@ def build_student(arguments: StudentArguments, task: str, loss: str) -> nn.Modul
         )
     if arguments.weights is not None:
         student = load_model(arguments.weights)
+        if student.config.model_type != arguments.architecture:
+            raise InputError(
+                f"student.weights {arguments.weights!r} is a {student.config.model_type} and student.architecture is "
+                f"{arguments.architecture!r}; name the same in both."
+            )
         student.config.task, student.config.loss = task, loss
         return student
     config_class, model_class = ARCHITECTURES[arguments.architecture]
+    check_settings(config_class, arguments.config, "student.config")
     return model_class(config_class(task=task, loss=loss, **arguments.config))
 
 

@@ -42,7 +42,12 @@ def test_compare_makes_each_run_once_and_a_table_of_differences(tmp_path):
 
 
 def test_the_table_pairs_pictures_of_the_same_seed():
-    values = {("alone", 0): [30.0, 20.0], ("alone", 1): [31.0, 21.0], ("sam", 0): [30.5, 20.5], ("sam", 1): [31.7, 21.7]}
+    values = {
+        ("alone", 0): [30.0, 20.0],
+        ("alone", 1): [31.0, 21.0],
+        ("sam", 0): [30.5, 20.5],
+        ("sam", 1): [31.7, 21.7],
+    }
     row = table(values, ["alone", "sam"], [0, 1])[1]
     assert row["difference"] == "+0.600"
     low, high = (float(bound) for bound in str(row["interval"]).split(" .. "))

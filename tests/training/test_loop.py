@@ -181,6 +181,13 @@ def test_nan_in_training_is_one_sentence_and_saves_nothing(folder, tmp_path):
     assert not (tmp_path / "student").exists()
 
 
+@pytest.mark.parametrize("key", ["student__config", "cascade__refiner__config"])
+def test_a_misspelt_setting_of_a_network_is_not_swallowed(folder, tmp_path, key):
+    settings = {"data__segments": str(folder / "masks"), key: "{widht: 12}"}
+    with pytest.raises(InputError, match=r"unknown setting 'widht' for nafnet; did you mean 'width'"):
+        distil(small_run(folder, tmp_path, **settings))
+
+
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_gpu_that_is_not_there_is_refused(folder, tmp_path):
     with pytest.raises(InputError, match="no GPU here"):
