@@ -127,9 +127,7 @@ def add_rain(picture: np.ndarray, arguments: RainArguments, rng: np.random.Gener
 def add_blur(picture: np.ndarray, arguments: BlurArguments, rng: np.random.Generator) -> np.ndarray:
     if arguments.kernels is not None and rng.random() < arguments.kernels_share:
         kernels = _kernels(arguments.kernels)
-        # Turned and mirrored, a few kernels stand for many.
-        kernel = np.rot90(kernels[rng.integers(len(kernels))], int(rng.integers(4)))
-        kernel = kernel.T if rng.random() < 0.5 else kernel
+        kernel = kernels[rng.integers(len(kernels))]
     else:
         kernel = motion_kernel(arguments.size, _between(arguments.length, rng), rng)
     blurred = blur(picture, kernel)

@@ -105,7 +105,7 @@ class TrainingPictures(Dataset):
         height, width = sample.clean.shape[:2]
         crop = draw_crop(height, width, self.arguments.crop_size, rng)
         degraded, clean = self._pixels(sample, crop, rng)
-        item = {"degraded": _to_tensor(crop.orient(degraded)), "clean": _to_tensor(crop.orient(clean))}
+        item = {"degraded": _to_tensor(degraded), "clean": _to_tensor(clean)}
         if self.with_segments != "none":
             item["labels"] = torch.from_numpy(self._labels(sample, epoch, index, crop))
         return item
@@ -121,9 +121,10 @@ class TrainingPictures(Dataset):
 
     def _pixels(self, sample: Sample, crop: Crop, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         if sample.degraded is not None:
-            return _unit(crop.cut(sample.degraded)), _unit(crop.cut(sample.clean))
+            return _unit(crop.orient(crop.cut(sample.degraded))), _unit(crop.orient(crop.cut(sample.clean)))
         margin = margin_of(self.arguments.degradation)
-        clean = _unit(crop.cut(sample.clean, margin))
+        # Turned before it is degraded, so that rain falls down and given kernels stay as they are.
+        clean = _unit(crop.orient(crop.cut(sample.clean, margin)))
         degraded = degrade(clean, self.arguments.degradation, rng)
         inner = slice(margin, margin + crop.size)
         return degraded[inner, inner], clean[inner, inner]

@@ -8,7 +8,14 @@ import torch
 from PIL import Image
 from torch.utils.data import DataLoader
 
-from modeling_samdistill.data import DataArguments, DegradationArguments, SampleOrder, TrainingPictures, open_pictures
+from modeling_samdistill.data import (
+    DataArguments,
+    DegradationArguments,
+    RainArguments,
+    SampleOrder,
+    TrainingPictures,
+    open_pictures,
+)
 from modeling_samdistill.data.crops import Crop, draw_crop
 from modeling_samdistill.data.segments import open_segments
 from modeling_samdistill.data.training_pictures import grid_like
@@ -180,3 +187,15 @@ def test_a_label_map_of_another_size_is_refused(folder):
     Image.fromarray(np.ones((5, 5), np.uint8)).save(folder / "masks" / "p0_1.png")
     with pytest.raises(InputError, match=r"p0 is 5x5 pixels but its picture is 80x60"):
         pictures(folder)[0, 0]
+
+
+def test_rain_falls_down_whichever_way_the_crop_is_turned(tmp_path):
+    Image.fromarray(np.full((80, 80, 3), 60, np.uint8)).save(tmp_path / "gray.png")
+    rain = RainArguments(angle=[0.0, 0.0], angle_spread=0.0, length=[30.0, 30.0], density=[80.0, 80.0])
+    arguments = DataArguments(crop_size=64, degradation=DegradationArguments(kind="rain", rain=rain))
+    data = TrainingPictures(open_pictures(str(tmp_path)), [0], arguments, 0)
+    for epoch in range(8):
+        item = data[epoch, 0]
+        streaks = (item["degraded"] - item["clean"])[0]
+        down, right = streaks.diff(dim=0).abs().mean(), streaks.diff(dim=1).abs().mean()
+        assert right > 2 * down
