@@ -19,6 +19,7 @@ from pathlib import Path
 import yaml
 
 RECIPES = Path(__file__).parent
+NOTE = "A first version, trained for minutes on one or two CPU cores: far from the best of its field."
 PICTURES = "the 354 photographs of BSDS500 that lie in neither CBSD68 nor Rain100L"
 LICENSE = (
     "The pictures it was trained on, the Berkeley Segmentation Data Set (BSDS500, Arbelaez et al., IEEE TPAMI 2011), "
@@ -60,8 +61,7 @@ def write_teacher(source: Path, folder: Path, settings: dict) -> None:
     from modeling_samdistill.hub.cards import write_teacher_card
 
     if source != folder:
-        shutil.rmtree(folder, ignore_errors=True)
-        shutil.copytree(source, folder)
+        shutil.copytree(source, folder, dirs_exist_ok=True)
     (folder / "training.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
     write_teacher_card(folder, settings, PICTURES, RECIPES / "results" / "results.jsonl", LICENSE)
 
@@ -73,10 +73,9 @@ def write_student(source: Path, folder: Path, settings: dict) -> None:
     from modeling_samdistill.training.student_folder import save_student
 
     student = load_model(str(source))
-    shutil.rmtree(folder, ignore_errors=True)
     save_student(student, folder, half=True)
     (folder / "training.yaml").write_text(yaml.safe_dump(settings, sort_keys=False), encoding="utf-8")
-    write_restoration_card(folder, settings, PICTURES, RECIPES / "results" / "results.jsonl", LICENSE)
+    write_restoration_card(folder, settings, PICTURES, RECIPES / "results" / "results.jsonl", LICENSE, NOTE)
 
 
 if __name__ == "__main__":

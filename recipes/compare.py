@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -36,6 +37,9 @@ def main(words: list[str]) -> int:
     parser.add_argument("--kernels", type=Path)
     parser.add_argument("--results", type=Path, default=RESULTS / "results.jsonl")
     given, overrides = parser.parse_known_args(words)
+    # As it can be given elsewhere: files and folders by their last part.
+    portable = [Path(word).name if Path(word).exists() else word for word in words]
+    given.command = shlex.join(["python", "recipes/compare.py", *portable])
 
     from modeling_samdistill.errors import InputError
 
@@ -45,7 +49,7 @@ def main(words: list[str]) -> int:
             for seed in given.seeds
             for mode in given.modes
         }
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     rows = table(values, given.modes, given.seeds)
@@ -64,11 +68,15 @@ def train(mode: str, seed: int, given: argparse.Namespace, overrides: list[str])
     """The finished run of one mode and seed."""
     from modeling_samdistill.training.arguments import TrainingArguments, load_config
     from modeling_samdistill.training.loop import distil
+    from modeling_samdistill.training.run_folder import open_run_folder
 
     folder = given.output_dir / f"{mode}-{seed}"
-    if not (folder / "student" / "config.json").is_file():
-        run = ["--mode", mode, "--seed", str(seed), "--output_dir", str(folder)]
-        distil(load_config(TrainingArguments, given.config, [*overrides, *run]))
+    run = ["--mode", mode, "--seed", str(seed), "--output_dir", str(folder)]
+    arguments = load_config(TrainingArguments, given.config, [*overrides, *run])
+    if (folder / "student" / "config.json").is_file():
+        open_run_folder(folder, arguments)  # refuses a run that was made with other settings
+    else:
+        distil(arguments)
     return folder
 
 
@@ -89,13 +97,14 @@ def measure(folder: Path, mode: str, seed: int, given: argparse.Namespace) -> li
     )
     sha256 = weights_sha256(folder / "student")
     known = read_results(given.results) if given.results.is_file() else []
-    if not any(row.weights_sha256 == sha256 and row.protocol == protocol.name for row in known):
+    this = (sha256, evaluation.dataset, evaluation.protocol, evaluation.arguments)
+    if not any((row.weights_sha256, row.dataset, row.protocol, row.arguments) == this for row in known):
         record_evaluation(
             given.results,
             evaluation,
             model=f"{given.name or Path(given.config).stem}-{mode}-seed{seed}",
             weights_sha256=sha256,
-            command=f"python recipes/compare.py --config {Path(given.config).name}",
+            command=given.command,
             seed=seed,
             steps=int(load_run(folder)["max_steps"]),
         )

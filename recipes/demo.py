@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 RECIPES = Path(__file__).parent
+MODES = ("alone", "sam")
 
 
 def main(words: list[str]) -> int:
@@ -25,9 +26,10 @@ def main(words: list[str]) -> int:
 
     from modeling_samdistill.bundled_models import MODEL_OF_TASK
 
-    shutil.rmtree(given.output_dir, ignore_errors=True)
+    for mode in MODES:
+        shutil.rmtree(given.output_dir / mode, ignore_errors=True)
     print("1. A student alone, then the same student distilled from the bundled teacher.", flush=True)
-    results = {mode: train(mode, given.output_dir / mode, given.max_steps) for mode in ("alone", "sam")}
+    results = {mode: train(mode, given.output_dir / mode, given.max_steps) for mode in MODES}
     print_table(results, given.max_steps)
 
     print("2. A picture restored by the student distilled just now and by the bundled one.", flush=True)

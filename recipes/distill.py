@@ -30,7 +30,7 @@ def main(words: list[str]) -> int:
         arguments = load_config(TrainingArguments, known.config, overrides)
         distil(arguments)
         write_card(arguments)
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     return 0

@@ -47,7 +47,7 @@ def main(words: list[str]) -> int:
             measure(arguments, known.choose, known.evaluate, known.results, known.limit)
         else:
             print(f"wrote {train_small_sam(arguments)}")
-    except InputError as error:
+    except (InputError, OSError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         return 2
     return 0

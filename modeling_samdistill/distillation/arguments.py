@@ -11,7 +11,8 @@ from ..errors import InputError, nearest
 
 @dataclass
 class WeightSchedule:
-    """The weight of one loss term over the run. All times are shares of the run, in [0, 1].
+    """The weight of one loss term. All times are shares of the phase that trains with it (of the run where all is
+    trained jointly), in [0, 1].
 
     Attributes:
         weight: Its full value; 0 leaves the term out.
@@ -26,7 +27,7 @@ class WeightSchedule:
     anneal_from: float = 1.0
 
     def at(self, progress: float) -> float:
-        """The weight when `progress` of the run, in [0, 1], is done."""
+        """The weight when `progress` of the phase, in [0, 1], is done."""
         if progress < self.start or self.weight == 0:
             return 0.0
         grown = 1.0 if self.warm_up == 0 else min(1.0, (progress - self.start) / self.warm_up)

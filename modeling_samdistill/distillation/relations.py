@@ -50,11 +50,19 @@ def relation_distance(
 ) -> torch.Tensor:
     """The mean absolute difference of two pictures' relation matrices over pairs of two valid regions, over layers.
 
-    Zero, with a gradient of zero, where no picture of the batch has two regions.
+    Computed in float32. A picture without two regions counts as zero, with a gradient of zero.
 
     Args:
         features, target_features: One (B, C, h, w) a layer, of the picture and of the one to come near to.
     """
+    # Cosines of regions are near each other: half precision would drown their differences.
+    with torch.autocast(features[0].device.type, enabled=False):
+        return _relation_distance(features, target_features, masks, relation)
+
+
+def _relation_distance(
+    features: Sequence[torch.Tensor], target_features: Sequence[torch.Tensor], masks: SemanticMasks, relation: str
+) -> torch.Tensor:
     distances = []
     for layer, target_layer in zip(features, target_features):
         prototypes, present = region_prototypes(layer.float(), masks)
@@ -62,5 +70,7 @@ def relation_distance(
         pairs = (present[:, :, None] & present[:, None]).float()
         pairs = pairs * (1 - torch.eye(pairs.shape[1], device=pairs.device))
         difference = relation_matrix(prototypes, relation) - relation_matrix(target_prototypes, relation)
-        distances.append((difference.abs() * pairs).sum() / pairs.sum().clamp(min=1))
+        # Each picture for itself, so that it does not matter how a batch is split.
+        per_picture = (difference.abs() * pairs).sum(dim=(1, 2)) / pairs.sum(dim=(1, 2)).clamp(min=1)
+        distances.append(per_picture.mean())
     return torch.stack(distances).mean()

@@ -9,6 +9,7 @@ import yaml
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 from transformers import AutoModelForImageToImage
 
+from ..bundled_models import TEACHER
 from ..evaluation.results import Measurement, read_results, weights_sha256
 from ..models import ImageRestorationConfig
 
@@ -36,6 +37,7 @@ def restoration_card(
     results: Sequence[Measurement],
     pictures: str,
     license_text: str | None = None,
+    note: str = "",
 ) -> ModelCard:
     """
     Args:
@@ -45,10 +47,11 @@ def restoration_card(
         training: The run's settings, as a dictionary.
         results: The lines of the results file that are about these weights.
         pictures: What it was trained on, in words or as a Hub id.
-        license_text: On what terms the weights are given, where they are not the code's.
+        license_text: On what terms the weights are given, where that is known.
+        note: A sentence about their standing, for the limits.
     """
     data = ModelCardData(
-        license="other" if license_text else "apache-2.0",
+        license="other" if license_text else None,
         license_name="bsds500-research" if license_text else None,
         library_name="transformers",
         pipeline_tag="image-to-image",
@@ -66,7 +69,7 @@ def restoration_card(
             _example(name),
             _results_table(results),
             _training(training, pictures),
-            _limits(config),
+            _limits(config, note),
             f"## Licence\n\n{license_text}" if license_text else "",
             "## Citation\n\nThe method is that of *Distilling Semantic Priors from SAM to Efficient Image Restoration "
             "Models*, CVPR 2024, [arXiv 2403.16368](https://arxiv.org/abs/2403.16368), implemented anew by samdistill; "
@@ -78,12 +81,12 @@ def restoration_card(
 
 
 def write_restoration_card(
-    folder: Path, training: dict, pictures: str, results_file: Path, license_text: str | None = None
+    folder: Path, training: dict, pictures: str, results_file: Path, license_text: str | None = None, note: str = ""
 ) -> None:
     """Writes `README.md` into a folder that `save_student` made; it is named by that folder.
 
     Args:
-        training, pictures, license_text: See `restoration_card`.
+        training, pictures, license_text, note: See `restoration_card`.
         results_file: Its lines about these very weights come into the card.
     """
     student = AutoModelForImageToImage.from_pretrained(folder)
@@ -91,7 +94,7 @@ def write_restoration_card(
     measured = read_results(results_file) if results_file.is_file() else []
     of_these = [row for row in measured if row.weights_sha256 == sha256]
     card = restoration_card(
-        folder.name, student.config, student.num_parameters(), training, of_these, pictures, license_text
+        folder.name, student.config, student.num_parameters(), training, of_these, pictures, license_text, note
     )
     (folder / "README.md").write_text(str(card), encoding="utf-8")
 
@@ -187,24 +190,39 @@ def _results_table(results: Sequence[Measurement]) -> str:
 
 def _training(training: dict, pictures: str) -> str:
     data = training["data"]
-    degradation = {data["degradation"]["kind"]: data["degradation"].get(data["degradation"]["kind"])}
     return (
         f"## Training\n\n{training['max_steps']} steps of {training['batch_size']} crops of {data['crop_size']} pixels, "
         f"AdamW from {training['learning_rate']:g} to {training['final_learning_rate']:g} by a cosine, loss "
         f"{training['loss']}, moving average {training['ema_decay']}, seed {training['seed']}, "
         f"mixed precision {training['mixed_precision']}. Pictures: {pictures}, without every {data['validation_every']}th, "
-        "which is kept for validation. Degraded on the fly:\n\n"
-        f"```yaml\n{yaml.safe_dump(degradation, sort_keys=False, default_flow_style=None).strip()}\n```"
+        "which is kept for validation. " + _masks(training) + _degradation(data)
     )
 
 
-def _limits(config: ImageRestorationConfig) -> str:
+def _masks(training: dict) -> str:
+    if training["mode"] not in ("sam", "placebo"):
+        return ""
+    if training["data"]["segments"] is not None:
+        return (
+            "The masks were label maps given beside the pictures, not a teacher's: where people drew them, an oracle. "
+        )
+    return f"The masks were those of the teacher `{Path(training['teacher'] or TEACHER).name}`. "
+
+
+def _degradation(data: dict) -> str:
+    kind = data["degradation"]["kind"]
+    if kind == "none":
+        return "Degraded and clean pictures were given in pairs."
+    ranges = {kind: data["degradation"][kind]}
+    text = yaml.safe_dump(ranges, sort_keys=False, default_flow_style=None).strip()
+    return f"Degraded on the fly:\n\n```yaml\n{text}\n```"
+
+
+def _limits(config: ImageRestorationConfig, note: str) -> str:
     kind = {
         "denoise": "Gaussian noise; the noise of real cameras differs, and the network has not seen it",
         "derain": "rain streaks drawn by a program; mist, drops on the lens and standing water stay",
         "deblur": "blur by one motion of the whole picture; things that move by themselves stay blurred",
     }.get(str(config.task), "what its training shows")
-    return (
-        f"## Limits\n\nIt was trained on {kind}. It is small and was trained for minutes on a CPU: a first version, far "
-        "from the best of its field. Not for evidence, medicine or anything where invented detail does harm."
-    )
+    warning = "Not for evidence, medicine or anything where invented detail does harm."
+    return f"## Limits\n\n{' '.join(part for part in (f'It was trained on {kind}.', note, warning) if part)}"

@@ -47,6 +47,11 @@ def load_model(name: str, task: str | None = None, trust_remote_code: bool = Fal
             f"The model {name!r} cannot be loaded ({_first_line(error)}): give a bundled name, a folder written by "
             "`save_pretrained`, or a Hub id that can be reached."
         ) from error
+    if not hasattr(model, "size_multiple"):
+        raise InputError(
+            f"The model {name!r} is a {config.model_type}, which is not one of this package's restoration networks: name "
+            "one that `samdistill models` lists, a folder of a recipe, or a Hub id of such a model."
+        )
     wrong = sorted(report["missing_keys"]) + sorted(report["unexpected_keys"])
     if wrong or report["mismatched_keys"]:
         raise InputError(

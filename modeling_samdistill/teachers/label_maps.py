@@ -32,7 +32,8 @@ class LabelMapFolder:
         for path in sorted(self.folder.glob("*.png"), key=_annotator_order):
             self._files.setdefault(path.stem, []).append(path)
             picture, underscore, number = path.stem.rpartition("_")
-            if underscore and number.isdigit():
+            # Beside a plain `<stem>.png`, `<stem>_1.png` is the map of another picture of that name.
+            if underscore and number.isdigit() and not (self.folder / f"{picture}.png").is_file():
                 self._files.setdefault(picture, []).append(path)
         if not self._files:
             raise InputError(

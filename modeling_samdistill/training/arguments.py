@@ -115,6 +115,14 @@ class TrainingArguments:
             raise InputError("No dataset is named; give --dataset a folder of pictures, a parquet folder or a Hub id.")
         self.cascade.check()
         self.data.check()
+        if self.mode in ("sam", "placebo") and self.cascade.fuse == "none" and self.cascade.sgr.weight:
+            raise InputError(
+                "cascade.fuse is none, so there are no masks, but cascade.sgr has a weight; set one of them."
+            )
+        if self.data.segments is not None and self.cascade.mask_of == "restored" and self.mode == "sam":
+            raise InputError(
+                "cascade.mask_of is restored, but --segments gives label maps that are ready; leave out one of them."
+            )
 
     @property
     def uses_masks(self) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
@@ -58,7 +59,10 @@ def build_student(arguments: StudentArguments, task: str, loss: str) -> nn.Modul
         return student
     config_class, model_class = ARCHITECTURES[arguments.architecture]
     check_settings(config_class, arguments.config, "student.config")
-    return model_class(config_class(task=task, loss=loss, **arguments.config))
+    try:
+        return model_class(config_class(task=task, loss=loss, **arguments.config))
+    except (ValueError, TypeError) as error:
+        raise InputError(f"student.config cannot be: {str(error).strip().splitlines()[-1].strip()}") from error
 
 
 def build_task(arguments: TrainingArguments, pictures_have_labels: bool) -> DistillationTask:
@@ -92,7 +96,8 @@ def load_teacher(arguments: TrainingArguments) -> SamTeacher:
     """The named teacher, or the bundled one."""
     from ..teachers import SamTeacher
 
-    return SamTeacher.from_pretrained(resolve_model(arguments.teacher or TEACHER))
+    regions = arguments.cascade.max_regions
+    return SamTeacher.from_pretrained(resolve_model(arguments.teacher or TEACHER), max_regions=regions)
 
 
 def load_refiner(refiner: Refiner, folder: str) -> None:
@@ -106,9 +111,9 @@ def load_refiner(refiner: Refiner, folder: str) -> None:
         raise InputError(f"There is no {path}; cascade.refiner.weights takes the refiner/ folder of an earlier run.")
     try:
         refiner.load_state_dict(load_file(path))
-    except RuntimeError as error:
+    except (RuntimeError, SafetensorError) as error:
         raise InputError(
-            f"{path} holds another refiner than this config describes ({str(error).splitlines()[1].strip()}); use the "
+            f"{path} holds another refiner than this config describes ({str(error).splitlines()[-1].strip()}); use the "
             "cascade settings of the run that wrote it."
         ) from error
 
@@ -130,7 +135,7 @@ def build_pictures(
         raise InputError(f"{data.dataset} has {len(source)} picture(s); none is left to train on.")
     segments, kind = None, "none"
     if arguments.uses_masks and segments_folder is not None:
-        segments = open_segments(segments_folder) if segments_folder != "column" else None
+        segments = open_segments(segments_folder, data.split) if segments_folder != "column" else None
         kind = data.placebo if arguments.mode == "placebo" else "true"
     training = TrainingPictures(source, kept, data, arguments.seed, segments, kind)
     # Nothing held out leaves the training pictures to look at.

@@ -92,6 +92,7 @@ class Run:
             self.average.requires_grad_(False)
         self.phases = phases_of(arguments, self.task.refiner is not None)
         self.sums: dict[str, torch.Tensor] = {}
+        self.gradients = torch.zeros((), device=accelerator.device)
         self.logged_at = (0, time.perf_counter())
 
     def train(self) -> dict[str, float]:
@@ -144,7 +145,9 @@ class Run:
                 self.accelerator.unscale_gradients()
             for part in self.parts:
                 # Each part for itself, so that the refiner cannot slow the student down.
-                torch.nn.utils.clip_grad_norm_(part, self.arguments.clip_gradient)
+                norm = torch.nn.utils.clip_grad_norm_(part, self.arguments.clip_gradient)
+                if self.accelerator.mixed_precision != "fp16":  # whose scaler skips such steps by itself
+                    self.gradients = self.gradients + norm.detach()
         optimizer.step()
         optimizer.zero_grad()
         self.task.after_step()
@@ -181,12 +184,12 @@ class Run:
 
     def _check_finite(self, step: int) -> None:
         """The sums keep a NaN until they are looked at."""
-        for name, value in self.sums.items():
+        for name, value in {**self.sums, "gradient": self.gradients}.items():
             if not torch.isfinite(value):
                 saved = checkpoints(self.output_dir)
                 last_good = f"the last good state is {saved[-1]}" if saved else "nothing was saved yet"
                 raise InputError(
-                    f"The loss term {name!r} became {float(value)} by step {step}; {last_good}. Lower learning_rate "
+                    f"The sum of {name!r} became {float(value)} by step {step}; {last_good}. Lower learning_rate "
                     f"(now {self.arguments.learning_rate}) or look for broken pictures, then start again."
                 )
 
@@ -203,7 +206,8 @@ class Run:
             )
             self._write_line({"step": step, **{f"validation_{name}": value for name, value in values.items()}})
             text = "  ".join(f"{name} {value:.2f} dB" for name, value in values.items())
-            tqdm.write(f"step {step}: validation on {len(self.validation)} pictures at most: {text}")
+            count = min(self.arguments.validation_pictures, len(self.validation))
+            tqdm.write(f"step {step}: validation on {count} pictures: {text}")
             self.accelerator.log({f"validation/{name}": value for name, value in values.items()}, step=step)
         self.accelerator.wait_for_everyone()
         return values
@@ -248,7 +252,7 @@ class Run:
             num_workers=self.arguments.data.workers,
             pin_memory=accelerator.device.type == "cuda",
         )
-        for batch in loader:
+        for batch in _with_plain_errors(loader):
             moved = {name: value.to(accelerator.device, non_blocking=True) for name, value in batch.items()}
             if self.arguments.channels_last:
                 moved = {
@@ -265,6 +269,14 @@ class Run:
         if self.accelerator.is_main_process:
             with (self.output_dir / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(values) + "\n")
+
+
+def _with_plain_errors(loader: DataLoader) -> Iterator[dict[str, torch.Tensor]]:
+    """The batches; of a mistake that a worker process met only its sentence, not the worker's traceback."""
+    try:
+        yield from loader
+    except InputError as error:
+        raise InputError(str(error).strip().splitlines()[-1].partition("InputError: ")[2] or str(error)) from None
 
 
 def _say_what_runs(

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 from accelerate import Accelerator
-from PIL import Image
 from tqdm.auto import tqdm
 
 from ..bundled_models import TEACHER, resolve_model
 from ..data import open_pictures
 from ..errors import InputError
+from ..teachers.label_maps import encode_label_map
 from .arguments import TrainingArguments
 from .build import load_teacher
 
@@ -47,8 +47,9 @@ def make_segments(arguments: TrainingArguments, accelerator: Accelerator) -> str
     source = open_pictures(arguments.data.dataset, arguments.data.split)
     folder = Path(arguments.output_dir) / f"segments-{_key(arguments)}"
     folder.mkdir(parents=True, exist_ok=True)
-    todo = [index for index, name in enumerate(source.names) if not (folder / f"{name}.png").is_file()]
-    share = todo[accelerator.process_index :: accelerator.num_processes]
+    # Shared out before it is looked what is done: another process may be writing already.
+    own = range(accelerator.process_index, len(source), accelerator.num_processes)
+    share = [index for index in own if not (folder / f"{source.names[index]}.png").is_file()]
     if share:
         teacher = load_teacher(arguments).to(accelerator.device)
         for index in tqdm(
@@ -61,9 +62,8 @@ def make_segments(arguments: TrainingArguments, accelerator: Accelerator) -> str
 
 def _write(teacher: SamTeacher, clean: np.ndarray, path: Path, device: torch.device) -> None:
     pixels = torch.from_numpy(clean.copy()).permute(2, 0, 1)[None].to(device).float() / 255
-    labels = teacher(pixels).labels[0].cpu().numpy().astype(np.uint8)
     unfinished = path.with_name(f".{path.name}")
-    Image.fromarray(labels).save(unfinished, format="PNG")
+    unfinished.write_bytes(encode_label_map(teacher(pixels).labels[0].cpu().numpy()))
     unfinished.rename(path)
 
 
@@ -76,5 +76,6 @@ def _key(arguments: TrainingArguments) -> str:
         config.read_text(encoding="utf-8") if config.is_file() else "",
         arguments.data.dataset,
         arguments.data.split,
+        arguments.cascade.max_regions,
     ]
     return hashlib.sha256(json.dumps(made_of).encode()).hexdigest()[:12]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -25,10 +24,10 @@ def build_page(examples: Path | None = None) -> gr.Blocks:
     """
     import gradio as gr
 
-    with gr.Blocks(title="samdistill") as page:
+    with gr.Blocks(title="samdistill", delete_cache=(600, 3600)) as page:
         gr.Markdown(
             "# samdistill\nSmall networks that remove noise, rain streaks or shake from photographs. "
-            "Nothing is kept: pictures are removed when the page forgets them."
+            "Pictures are removed within the hour."
         )
         with gr.Row():
             with gr.Column():
@@ -65,8 +64,9 @@ def restore(path: str | None, wrong: str) -> tuple[tuple, str]:
                 "smaller, or run `samdistill restore` on your own machine."
             )
         source = Path(path)
-        target = Path(tempfile.mkdtemp(prefix="samdistill-")) / f"{source.stem}_restored{source.suffix}"
-        _pipeline(LABELS[wrong]).restore_file(source, target)
+        # Beside the upload: Gradio's own folder, which it empties.
+        target = source.with_name(f"{source.stem}_restored{source.suffix}")
+        _pipeline(LABELS[wrong]).restore_file(source, target, overwrite=True)
         return (image_from_picture(picture), image_from_picture(read_picture(target))), str(target)
     except (InputError, FileNotFoundError) as error:
         raise gr.Error(str(error)) from error

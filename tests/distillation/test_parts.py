@@ -94,15 +94,22 @@ def test_relation_distance_counts_valid_pairs_only_and_has_finite_gradients(rela
     distance = relation_distance([features], [target], MASKS, relation)
     first, present = region_prototypes(features, MASKS)
     second, _ = region_prototypes(target, MASKS)
-    total, count = 0.0, 0
+    expected = 0.0
     for picture in range(2):
+        total, count = 0.0, 0
         for i in range(5):
             for j in range(5):
                 if i != j and present[picture, i] and present[picture, j]:
                     a, b = relation_matrix(first, relation), relation_matrix(second, relation)
                     total += abs(float(a[picture, i, j] - b[picture, i, j]))
                     count += 1
-    assert float(distance) == pytest.approx(total / count, abs=1e-6)
+        expected += total / max(count, 1) / 2
+    assert float(distance) == pytest.approx(expected, abs=1e-6)
+    halves = [
+        relation_distance([features[n : n + 1]], [target[n : n + 1]], part, relation)
+        for n, part in enumerate(SemanticMasks.from_label_maps(LABELS[n : n + 1], 5) for n in range(2))
+    ]
+    assert float(sum(halves)) / 2 == pytest.approx(float(distance), abs=1e-6)
     distance.backward()
     assert torch.isfinite(features.grad).all()
     assert features.grad.abs().sum() > 0

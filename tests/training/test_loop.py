@@ -181,6 +181,31 @@ def test_nan_in_training_is_one_sentence_and_saves_nothing(folder, tmp_path):
     assert not (tmp_path / "student").exists()
 
 
+@pytest.mark.parametrize("workers", ["0", "1"])
+def test_a_broken_picture_is_one_sentence_whoever_reads_it(folder, tmp_path, workers):
+    write_pictures(tmp_path / "data")
+    (tmp_path / "data" / "images" / "p1.png").write_bytes(b"broken")
+    with pytest.raises(InputError) as raised:
+        distil(small_run(tmp_path / "data", tmp_path / "run", mode="alone", data__workers=workers))
+    assert "p1.png cannot be read as a picture" in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert str(raised.value).startswith(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("settings", "sentence"),
+    [
+        ({"student__config": "{width: 4, encoder_depths: [1, 1], decoder_depths: [1]}"}, "student.config cannot be"),
+        ({"student__config": "{width: many}"}, "student.config cannot be"),
+        ({"cascade__fuse": "none", "cascade__sgr__weight": "0.1"}, "there are no masks"),
+        ({"cascade__mask_of": "restored", "cascade__mask_cache": "false"}, "label maps that are ready"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused(folder, tmp_path, settings, sentence):
+    with pytest.raises(InputError, match=sentence):
+        distil(small_run(folder, tmp_path, data__segments=str(folder / "masks"), **settings))
+
+
 @pytest.mark.parametrize("key", ["student__config", "cascade__refiner__config"])
 def test_a_misspelt_setting_of_a_network_is_not_swallowed(folder, tmp_path, key):
     settings = {"data__segments": str(folder / "masks"), key: "{widht: 12}"}
