@@ -33,12 +33,15 @@ def main(words: list[str]) -> int:
     parser.add_argument("part", choices=("weights", "card"))
     parser.add_argument("name", help="of the bundled model")
     parser.add_argument("--run", type=Path, help="the output_dir of a run of recipes/distill.py")
+    parser.add_argument("--history", help="sentences about the runs before this one, for the card")
     given = parser.parse_args(words)
     folder = RECIPES.parent / "model_cards" / given.name
     if (given.part == "weights") != (given.run is not None):
         parser.error("weights come from a run, so give --run its output_dir; a card is written from the folder itself")
     run = given.run
     settings = portable_settings(run / "config.yaml" if run else folder / "training.yaml")
+    if given.history:
+        settings["history"] = given.history
     if "task" in settings:
         write_student(run / "student" if run else folder, folder, settings)
     else:
@@ -48,12 +51,14 @@ def main(words: list[str]) -> int:
 
 def portable_settings(path: Path) -> dict:
     """A run's settings with the folders of the machine that ran it reduced to their last part."""
-    settings = yaml.safe_load(path.read_text(encoding="utf-8"))
-    for section in (settings, settings.get("data", {})):
-        for name in ("output_dir", "dataset", "segments"):
-            if section.get(name) is not None:
-                section[name] = Path(section[name]).name
-    return settings
+
+    def portable(value):
+        if isinstance(value, dict):
+            return {name: portable(part) for name, part in value.items()}
+        is_path = isinstance(value, str) and value.startswith(("/", ".", "~"))
+        return Path(value).name if is_path else value
+
+    return portable(yaml.safe_load(path.read_text(encoding="utf-8")))
 
 
 def write_teacher(source: Path, folder: Path, settings: dict) -> None:

@@ -178,7 +178,9 @@ def _results_table(results: Sequence[Measurement]) -> str:
     rows = ["| set | protocol | pictures | metric | degraded input | restored |", "|---|---|---|---|---|---|"]
     for row in results:
         digits = 2 if row.metric == "psnr" else 4
-        arguments = "".join(f", {key} {value:g}" for key, value in row.arguments.items() if key == "sigma")
+        arguments = "".join(
+            f", {key} {value:g}" for key, value in row.arguments.items() if key in ("sigma", "kernels")
+        )
         degraded = "" if row.input_value is None else f"{row.input_value:.{digits}f}"
         rows.append(
             f"| {row.dataset} | `{row.protocol}`{arguments} | {row.pictures} | {row.metric.upper()} "
@@ -195,7 +197,10 @@ def _training(training: dict, pictures: str) -> str:
         f"AdamW from {training['learning_rate']:g} to {training['final_learning_rate']:g} by a cosine, loss "
         f"{training['loss']}, moving average {training['ema_decay']}, seed {training['seed']}, "
         f"mixed precision {training['mixed_precision']}. Pictures: {pictures}, without every {data['validation_every']}th, "
-        "which is kept for validation. " + _masks(training) + _degradation(data)
+        "which is kept for validation. "
+        + (f"{training['history']} " if training.get("history") else "")
+        + _masks(training)
+        + _degradation(data)
     )
 
 
