@@ -41,7 +41,7 @@ class LabelMapFolder:
             )
 
     def annotators(self, stem: str) -> list[Path]:
-        """The label maps of the picture `stem`, by annotator number; a plain `<stem>.png` stands before numbered ones.
+        """The label maps of the picture `stem`, by annotator number; a plain `<stem>.png` is the only one.
 
         Raises:
             InputError: there is none.

@@ -46,14 +46,22 @@ def test_palette_and_black_and_white_pngs_are_label_maps(tmp_path):
 
 
 def test_annotators_are_found_in_the_order_of_their_numbers(tmp_path):
-    for name in ("a_10", "a_2", "a", "b_1_3", "c"):
+    for name in ("a_10", "a_2", "b_1_3", "c"):
         save(tmp_path / f"{name}.png", 1)
     masks = LabelMapFolder(tmp_path)
-    assert [path.stem for path in masks.annotators("a")] == ["a", "a_2", "a_10"]
+    assert [path.stem for path in masks.annotators("a")] == ["a_2", "a_10"]
     assert [path.stem for path in masks.annotators("b_1")] == ["b_1_3"]
     assert [path.stem for path in masks.annotators("c")] == ["c"]
     with pytest.raises(InputError, match="No label map for picture 'd'"):
         masks.annotators("d")
+
+
+def test_a_numbered_map_beside_a_plain_one_is_of_another_picture(tmp_path):
+    for name in ("photo", "photo_1"):
+        save(tmp_path / f"{name}.png", 1)
+    masks = LabelMapFolder(tmp_path)
+    assert [path.stem for path in masks.annotators("photo")] == ["photo"]
+    assert [path.stem for path in masks.annotators("photo_1")] == ["photo_1"]
 
 
 def test_one_annotator_is_drawn_evenly_and_repeats_with_the_seed(tmp_path):
