@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import re
 import shutil
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -19,6 +18,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 from transformers import SamModel
 
+from modeling_samdistill.distillation.cascade import warmed_up_average
 from modeling_samdistill.errors import InputError
 from modeling_samdistill.teachers.label_maps import LabelMapFolder
 from modeling_samdistill.teachers.small_sam import (
@@ -28,7 +28,8 @@ from modeling_samdistill.teachers.small_sam import (
     small_sam_processor,
 )
 from modeling_samdistill.training.arguments import as_yaml
-from modeling_samdistill.training.sam_optimisation import averaging, decay_groups, schedule
+from modeling_samdistill.training.checkpoints import checkpoints, load_checkpoint, save_checkpoint
+from modeling_samdistill.training.sam_optimisation import decay_groups, schedule
 from modeling_samdistill.training.sam_prompts import RegionPrompts, split_pictures
 from modeling_samdistill.training.sam_task import SamLossWeights, SamTrainingTask
 
@@ -99,7 +100,7 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
     accelerator.print(f"{accelerator.num_processes} process(es) on {accelerator.device}")
     config = small_sam_config(**asdict(arguments.model))
     task = SamTrainingTask(build_small_sam(config), arguments.losses, arguments.refined_per_picture)
-    ema = AveragedModel(task.model, multi_avg_fn=averaging(arguments.ema_decay))
+    ema = AveragedModel(task.model, avg_fn=warmed_up_average(arguments.ema_decay))
     trained = [parameter for parameter in task.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(
         decay_groups(task, arguments.weight_decay), lr=arguments.learning_rate, betas=(0.9, 0.98)
@@ -139,7 +140,7 @@ def train_small_sam(arguments: SamTrainingArguments) -> Path:
         if validation is not None and (step % arguments.validate_steps == 0 or step == arguments.max_steps):
             _validate(accelerator, output, step, averaged, validation, arguments)
         if step % arguments.save_steps == 0 and step < arguments.max_steps:
-            _save_checkpoint(accelerator, output, step, arguments.keep_checkpoints)
+            save_checkpoint(accelerator, output, step, arguments.keep_checkpoints)
     bar.close()
     folder = output / "teacher"
     if accelerator.is_main_process:
@@ -255,28 +256,10 @@ def _validate(
     _write_line(accelerator, output, {"step": step, **{f"validation_{name}": value for name, value in totals.items()}})
 
 
-def _save_checkpoint(accelerator: Accelerator, output: Path, step: int, keep: int) -> None:
-    """Writes `checkpoint-<step>` under a dot name first, so that a folder with the final name is whole."""
-    unfinished, folder = output / f".checkpoint-{step}", output / f"checkpoint-{step}"
-    accelerator.save_state(str(unfinished))
-    if accelerator.is_main_process:
-        shutil.rmtree(folder, ignore_errors=True)
-        unfinished.rename(folder)
-        for old in _checkpoints(output)[:-keep]:
-            shutil.rmtree(old)
-    accelerator.wait_for_everyone()
-
-
-def _checkpoints(output: Path) -> list[Path]:
-    found = [path for path in output.glob("checkpoint-*") if re.fullmatch(r"checkpoint-\d+", path.name)]
-    return sorted(found, key=lambda path: int(path.name.split("-")[1]))
-
-
 def _resume(accelerator: Accelerator, output: Path) -> int:
     """Loads the newest checkpoint if there is one; the number of steps already done."""
-    found = _checkpoints(output)
+    found = checkpoints(output)
     if not found:
         return 0
-    accelerator.load_state(str(found[-1]))
     accelerator.print(f"resuming from {found[-1]}")
-    return int(found[-1].name.split("-")[1])
+    return load_checkpoint(accelerator, found[-1])

@@ -1,11 +1,10 @@
-"""How a small SAM is optimised: which weights decay, the learning rate by step, the average of the weights."""
+"""How a small SAM is optimised: which weights decay, the learning rate by step."""
 
 from __future__ import annotations
 
 import math
 
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from modeling_samdistill.training.sam_task import SamTrainingTask
 
@@ -19,18 +18,6 @@ def decay_groups(task: SamTrainingTask, weight_decay: float) -> list[dict]:
             plain = parameter.ndim < 2 or "embed" in name or "rel_pos" in name or "token" in name
             (others if plain else decayed).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": others, "weight_decay": 0.0}]
-
-
-def averaging(decay: float):
-    """Exponential average of the weights that follows closely in the first steps."""
-
-    @torch.no_grad()
-    def update(averaged: list[Tensor], current: list[Tensor], count: Tensor) -> None:
-        now = min(decay, (1 + float(count)) / (10 + float(count)))
-        for old, new in zip(averaged, current, strict=True):
-            old.lerp_(new.to(old.dtype), 1 - now)
-
-    return update
 
 
 def schedule(step: int, warmup: int, steps: int) -> float:
