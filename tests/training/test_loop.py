@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoImageProcessor, AutoModelForImageToImage
 
+from modeling_samdistill.bundled_models import TEACHER, bundled_names
 from modeling_samdistill.errors import InputError
 from modeling_samdistill.training.arguments import TrainingArguments
 from modeling_samdistill.training.loop import distil
@@ -179,6 +180,26 @@ def test_nan_in_training_is_one_sentence_and_saves_nothing(folder, tmp_path):
         distil(small_run(folder, tmp_path, mode="alone", learning_rate="1e30", clip_gradient="0", warm_up_steps="0"))
     assert not list(tmp_path.glob("checkpoint-*"))
     assert not (tmp_path / "student").exists()
+
+
+@pytest.mark.skipif(TEACHER not in bundled_names(), reason="the bundled teacher is not there")
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"cascade__mask_cache": "false"},
+        {"cascade__mask_cache": "false", "cascade__mask_of": "restored", "cascade__max_regions": "5"},
+        {"cascade__sgr__weight": "0.1", "cascade__analyser__name": "sam", "cascade__sgr_relation": "l2"},
+    ],
+    ids=["cached", "in each step", "of the restored picture", "as analyser"],
+)
+def test_the_bundled_teacher_makes_the_masks(folder, tmp_path, settings):
+    distil(small_run(folder, tmp_path, max_steps="2", teacher=TEACHER, **settings))
+    logged = lines(tmp_path)[-1]
+    assert {"reconstruction", "refiner", "spd"} < set(logged)
+    assert ("sgr" in logged) == ("cascade__sgr__weight" in settings)
+    made = list(tmp_path.glob("segments-*/*.png"))
+    assert len(made) == (0 if "cascade__mask_cache" in settings else 5)
 
 
 @pytest.mark.parametrize("workers", ["0", "1"])
