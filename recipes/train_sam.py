@@ -69,13 +69,13 @@ def measure(
     if not arguments.dataset or not arguments.segments:
         raise InputError("No pictures are named; give --dataset a folder of pictures and --segments its label maps.")
     if choose:
-        teacher = SamTeacher.from_pretrained(resolve_model(choose))
+        teacher = SamTeacher.from_pretrained(choose)
         pictures = AnnotatedFolder(arguments.dataset, arguments.segments, arguments.validation_every, limit)
         chosen = choose_options(teacher, pictures)
         write_options(resolve_model(choose), chosen)
         print(f"options chosen on {len(pictures)} picture(s): {chosen}, written into {choose}")
     if evaluate:
-        teacher = SamTeacher.from_pretrained(resolve_model(evaluate))
+        teacher = SamTeacher.from_pretrained(evaluate)
         evaluation = evaluate_teacher(teacher, AnnotatedFolder(arguments.dataset, arguments.segments, limit=limit))
         command = ["recipes/train_sam.py", "--evaluate", evaluate, "--dataset", arguments.dataset]
         command += ["--segments", arguments.segments, *([] if limit is None else ["--limit", str(limit)])]

@@ -92,7 +92,7 @@ def _without_overlay(jobs: Sequence[Job], overwrite: bool) -> tuple[list[Job], l
 def _load(teacher: str | None, regions: int | None, device: str) -> SamTeacher:
     from transformers.utils.logging import disable_progress_bar
 
-    from ..bundled_models import TEACHER, resolve_model
+    from ..bundled_models import TEACHER
     from ..restoration.pipeline import choose_device
     from ..teachers import SamTeacher
 
@@ -100,7 +100,7 @@ def _load(teacher: str | None, regions: int | None, device: str) -> SamTeacher:
     if regions is not None and not 1 <= regions <= 65535:
         raise InputError(f"--regions is a number from 1 to 65535, not {regions}.")
     chosen = choose_device(device)
-    return SamTeacher.from_pretrained(resolve_model(teacher or TEACHER), max_regions=regions, device=chosen)
+    return SamTeacher.from_pretrained(teacher or TEACHER, max_regions=regions, device=chosen)
 
 
 def _segment_file(teacher: SamTeacher, job: Job, overwrite: bool) -> None:

@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from ..teachers.sam import SamTeacher
     from .analyser import Analyser, SamAnalyser
 
-#: What the run trains: everything, or in three phases the student, the refiner, the student by the refiner.
-PHASES = ("joint", "student", "refiner", "distil")
-
 
 class Refiner(nn.Module):
     """SPF: the fusion of picture and masks, and the second network on top of it.
@@ -92,7 +89,12 @@ class DistillationTask(nn.Module):
         self.set_phase("joint")
 
     def set_phase(self, phase: str) -> None:
-        """Marks what is trained: every parameter that requires a gradient gets one in this phase."""
+        """Marks what is trained: every parameter that requires a gradient gets one in this phase.
+
+        Args:
+            phase: `joint`, everything; or, one after the other, `student`, `refiner`, and `distil`, the student by the
+                refiner.
+        """
         self.phase = phase
         self.student.requires_grad_(phase != "refiner")
         if self.refiner is not None:
@@ -120,7 +122,7 @@ class DistillationTask(nn.Module):
         Args:
             degraded, clean: (B, 3, H, W), in [0, 1].
             labels: (B, H, W) int64 label maps, 0 = none; without them the teacher makes them where masks are fused.
-            progress: Share of the run that is done, for the schedules.
+            progress: Share of the phase that is done, for the schedules.
 
         Returns:
             `total` and every term of it under its own name, scalars; terms that have no weight yet are absent.

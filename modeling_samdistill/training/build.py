@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import nn
 
-from ..bundled_models import TEACHER, resolve_model
+from ..bundled_models import TEACHER
 from ..data import TrainingPictures, open_pictures
 from ..data.segments import open_segments
 from ..distillation import (
@@ -97,7 +97,7 @@ def load_teacher(arguments: TrainingArguments) -> SamTeacher:
     from ..teachers import SamTeacher
 
     regions = arguments.cascade.max_regions
-    return SamTeacher.from_pretrained(resolve_model(arguments.teacher or TEACHER), max_regions=regions)
+    return SamTeacher.from_pretrained(arguments.teacher or TEACHER, max_regions=regions)
 
 
 def load_refiner(refiner: Refiner, folder: str) -> None:
